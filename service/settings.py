@@ -1,0 +1,272 @@
+"""The settings: one table of every ROUNDTRIP_* name, read once at start.
+
+`python -m service.settings` prints the table as docs/settings.md.
+"""
+
+import difflib
+import ipaddress
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_type_hints
+
+import msgspec
+
+from service.errors import Usage
+
+PREFIX = "ROUNDTRIP_"
+PORTS = {"collector": 8080, "console": 8081, "joiner": 8082, "writer": 8083, "notifier": 8084}
+
+_EVERY = "all"
+_SECRETS = frozenset({"kafka_password", "clickhouse_password", "console_token"})
+
+
+def _about(description: str, services: str = _EVERY, shown: str = "", **limits: Any) -> msgspec.Meta:
+    """What the table says of a setting; `shown` stands for a default that is found out at start."""
+    return msgspec.Meta(description=description, extra={"services": services, "shown": shown}, **limits)
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Every setting of every service; the field `kafka_user` is read from ROUNDTRIP_KAFKA_USER."""
+
+    dir: Annotated[Path, _about("Directory for what a process keeps: journals, state, catalog history.")] = Path(
+        ".roundtrip"
+    )
+    host: Annotated[
+        str, _about("Address to listen on. Loopback, because anything wider is a decision.", " ".join(PORTS))
+    ] = "127.0.0.1"
+    port: Annotated[
+        int,
+        _about(
+            "Port to listen on; for joiner, writer and notifier that of health and metrics. 0 takes a free one.",
+            " ".join(PORTS),
+            ", ".join(f"{service} {port}" for service, port in PORTS.items()),
+            ge=0,
+            le=65535,
+        ),
+    ] = 0
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"], _about("Least severity that is written to standard error.")
+    ] = "INFO"
+    drain_s: Annotated[
+        float,
+        _about(
+            "Seconds that an ordered stop may take before what is left is given up (it is on disk or"
+            " uncommitted, so nothing is lost). Less than Kubernetes' 30.",
+            gt=0,
+        ),
+    ] = 20.0
+
+    kafka: Annotated[str, _about("Brokers to ask first: HOST:PORT, several with commas.", min_length=1)] = "127.0.0.1:9092"
+    kafka_security: Annotated[
+        Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"],
+        _about("How to talk to the brokers. Plain by default: the embedded broker listens on loopback only."),
+    ] = "plaintext"
+    kafka_ca: Annotated[str, _about("File of the certificate authorities for Kafka; empty means the system's.")] = ""
+    kafka_sasl_mechanism: Annotated[
+        Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"],
+        _about("How to prove who we are to Kafka, with a sasl_ security."),
+    ] = "SCRAM-SHA-512"
+    kafka_user: Annotated[str, _about("User name for Kafka.")] = ""
+    kafka_password: Annotated[str, _about("Password for Kafka.")] = ""
+    topic_prefix: Annotated[
+        str,
+        _about(
+            "Put before every topic and consumer group, so that several installations can share a cluster.",
+            pattern=r"^[A-Za-z0-9._-]{0,100}$",
+        ),
+    ] = ""
+    partitions: Annotated[
+        int,
+        _about(
+            "Partitions of the fact topics and `conversions`; chosen at installation, never changed. 64 keeps 16"
+            " workers busy; the embedded stack uses 4.",
+            ge=1,
+            le=4096,
+        ),
+    ] = 64
+    replication: Annotated[
+        int, _about("Copies of each partition. 3 survives a broker; the embedded stack has one broker.", ge=1, le=9)
+    ] = 3
+    kafka_queue_records: Annotated[
+        int,
+        _about(
+            "Records that may wait for Kafka in one process; at the limit the answer is 503, never a wait."
+            " About 5 s of what a core accepts.",
+            "collector joiner notifier",
+            ge=1,
+            le=10_000_000,
+        ),
+    ] = 100_000
+    kafka_queue_kib: Annotated[
+        int,
+        _about("The same limit in KiB: what bounds the memory.", "collector joiner notifier", ge=1, le=2_097_151),
+    ] = 65_536
+    kafka_session_s: Annotated[
+        float,
+        _about(
+            "Seconds without a heartbeat after which Kafka gives a consumer's partitions to others. A first join"
+            " after an unclean stop waits as long.",
+            "joiner writer notifier",
+            ge=6,
+            le=300,
+        ),
+    ] = 10.0
+
+    clickhouse: Annotated[
+        str, _about("ClickHouse's HTTP interface; https:// for TLS.", pattern=r"^https?://[^/@]+/?$")
+    ] = "http://127.0.0.1:8123"
+    clickhouse_user: Annotated[str, _about("User name for ClickHouse.")] = "default"
+    clickhouse_password: Annotated[str, _about("Password for ClickHouse.")] = ""
+    clickhouse_ca: Annotated[
+        str, _about("File of the certificate authorities for ClickHouse; empty means the system's.")
+    ] = ""
+    clickhouse_database: Annotated[
+        str, _about("Database of all tables.", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")
+    ] = "roundtrip"
+    clickhouse_timeout_s: Annotated[
+        float,
+        _about("Seconds for one request to ClickHouse; an insert that takes longer is sent again.", gt=0, le=3600),
+    ] = 60.0
+
+    keys: Annotated[
+        str, _about("File of the keys that sign transaction IDs.", "collector joiner", "DIR/keys.toml")
+    ] = ""
+    edge: Annotated[
+        str,
+        _about("Name of this edge on facts and in reports.", "collector", "the host's name", max_length=100),
+    ] = ""
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        _about(
+            "Networks (CIDR, with commas) whose X-Forwarded-For is believed, read from the right. None by default:"
+            " anyone can write that header.",
+            "collector",
+        ),
+    ] = ()
+    max_query_bytes: Annotated[
+        int,
+        _about("Longest query string; above it 414. Browsers and proxies cut near 8 KiB.", "collector", ge=256, le=65_536),
+    ] = 8_192
+    max_body_bytes: Annotated[
+        int, _about("Longest body of a POST; above it 413.", "collector", ge=256, le=16_777_216)
+    ] = 65_536
+    collector: Annotated[
+        str, _about("Where commands reach a collector.", "adjust simulate", pattern=r"^https?://[^/@]+/?$")
+    ] = "http://127.0.0.1:8080"
+    console_token: Annotated[
+        str, _about("What the console asks for, anywhere but on loopback.", "console")
+    ] = ""
+    notify_allow_private: Annotated[
+        bool,
+        _about(
+            "1 lets the notifier call loopback and private addresses: tests and demos only.",
+            "notifier",
+        ),
+    ] = False
+
+    def __repr__(self) -> str:
+        """Every field but the secrets, so that settings may be logged."""
+        shown = (f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name not in _SECRETS)
+        return f"Settings({', '.join(shown)})"
+
+    @property
+    def keys_path(self) -> Path:
+        """The file of signing keys."""
+        return Path(self.keys) if self.keys else self.dir / "keys.toml"
+
+
+def names() -> list[str]:
+    """Every ROUNDTRIP_* name that exists."""
+    return [PREFIX + field.upper() for field in Settings.__struct_fields__]
+
+
+def read(service: str, environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings of a service or command; Usage names the first that is unknown or bad.
+
+    An empty value means the default: compose files pass unset variables that way.
+    """
+    environ = os.environ if environ is None else environ
+    _refuse_unknown(environ)
+    stated = {name: environ[PREFIX + name.upper()] for name in Settings.__struct_fields__ if environ.get(PREFIX + name.upper())}
+    given: dict[str, Any] = dict(stated)
+    if "trusted_proxies" in given:
+        given["trusted_proxies"] = _networks(stated["trusted_proxies"])
+    given.setdefault("port", PORTS.get(service, 0))
+    given.setdefault("edge", socket.gethostname()[:100])
+    return _converted(given)
+
+
+def _refuse_unknown(environ: Mapping[str, str]) -> None:
+    known = names()
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+            raise Usage(f"unknown setting {name}; the nearest known one is {near} (all: docs/settings.md)")
+
+
+def _networks(text: str) -> tuple[str, ...]:
+    try:
+        return tuple(str(ipaddress.ip_network(part.strip(), strict=False)) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise Usage(f"{PREFIX}TRUSTED_PROXIES: {error}; write networks like 10.0.0.0/8,192.0.2.7") from error
+
+
+def _converted(given: dict[str, Any]) -> Settings:
+    for name, value in given.items():
+        try:
+            msgspec.convert({name: value}, Settings, strict=False, dec_hook=_path)
+        except msgspec.ValidationError as error:
+            shown = "(a secret)" if name in _SECRETS else repr(value)
+            what = str(error).split(" - at")[0]
+            raise Usage(f"{PREFIX}{name.upper()}={shown}: {what} (docs/settings.md)") from error
+    return msgspec.convert(given, Settings, strict=False, dec_hook=_path)
+
+
+def _path(kind: type, value: Any) -> Any:
+    """A path; msgspec asks for types that it does not know."""
+    return kind(value)
+
+
+def _rows() -> list[tuple[str, str, str, str, str]]:
+    hints = get_type_hints(Settings, include_extras=True)
+    rows = []
+    for name, default in zip(Settings.__struct_fields__, Settings.__struct_defaults__, strict=True):
+        base, meta = get_args(hints[name])[:2]
+        rows.append((PREFIX + name.upper(), _kind(base, meta), _default(default, meta), meta.extra["services"], meta.description))
+    return rows
+
+
+def _kind(base: Any, meta: msgspec.Meta) -> str:
+    if choices := get_args(base) if base is not tuple[str, ...] else ():
+        return ", ".join(str(choice) for choice in choices)
+    name = {Path: "path", bool: "0 or 1", str: "text", int: "whole number", float: "number"}.get(base, "list")
+    bounds = [f"{sign} {bound}" for sign, bound in ((">", meta.gt), ("≥", meta.ge), ("≤", meta.le)) if bound is not None]
+    return " ".join([name, ", ".join(bounds)]) if bounds else name
+
+
+def _default(default: Any, meta: msgspec.Meta) -> str:
+    shown = str((meta.extra or {}).get("shown", ""))
+    text = str(int(default)) if isinstance(default, bool) else str(default or "")
+    return shown or (f"`{text}`" if text and default != () else "–")
+
+
+def markdown() -> str:
+    """docs/settings.md, whole."""
+    lines = [
+        "# Settings",
+        "",
+        "Read once at start from the environment. An unknown `ROUNDTRIP_*` name stops the process; an empty value",
+        "means the default. Written by `python -m service.settings`; a test compares.",
+        "",
+        "| name | type | default | read by | what and why |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [f"| `{name}` | {kind} | {default} | {services} | {about} |" for name, kind, default, services, about in _rows()]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(markdown())
