@@ -1,8 +1,8 @@
 """The transaction ID: 32 characters that sort by time and carry our signature.
 
 Crockford base32, 160 bits: 48 Unix time in ms (big-endian), 56 random, 8 signing-key number, 48 HMAC-SHA256
-over the rest, truncated. Written in lower case; read in any case, with Crockford's look-alikes (o is 0, i and l
-are 1). Hyphens are not read: no ID of ours has any, and a shop that adds some is better told so than guessed at.
+over the rest, truncated. Written in lower case; read in any case, with Crockford's look-alikes (o is 0, i and
+l are 1). Hyphens are not read: no ID of ours has any, and who adds some is better told so than guessed at.
 
 The first character tells the kind. A random ID begins with a digit (its times end in the year 4757); `d` is
 reserved for derived identifiers, `a` for affiliate ones; nothing else is an ID.

@@ -31,7 +31,8 @@ def test_the_layout_is_pinned_because_ids_outlive_releases():
     assert make(Keyring({7: bytes(range(32))}, 7), NOW_MS, b"\0\1\2\3\4\5\6") == PINNED
 
 
-PINNED = "06gz2dsg5c00208309050r3h5vyrvwq5"
+# Worked out once with base64 and hmac of the standard library.
+PINNED = "06h0cn083c0020g30g2gc1x56qj0zevc"
 
 
 @given(MOMENTS, RANDOMS)
@@ -62,14 +63,10 @@ def test_every_single_altered_character_is_refused(position):
         assert check(RING, altered).verdict is not Verdict.GENUINE, altered
 
 
-@pytest.mark.parametrize("position", range(20, LENGTH - 1))
-def test_an_altered_signature_is_a_forgery_not_an_unknown_key(position):
-    # Characters 0 to 19 hold time and random, 20 to 22 the key number; beyond them only the signature.
-    at = max(position, 23)
-    other = "0" if GOOD[at] != "0" else "1"
-    assert check(RING, GOOD[:at] + other + GOOD[at + 1 :]) == Checked(
-        Verdict.FORGED, GOOD[:at] + other + GOOD[at + 1 :]
-    )
+@pytest.mark.parametrize("position", [*range(20), *range(23, LENGTH)])
+def test_altered_outside_of_its_key_number_it_is_a_forgery(position):
+    altered = GOOD[:position] + ("0" if GOOD[position] != "0" else "1") + GOOD[position + 1 :]
+    assert check(RING, altered) == Checked(Verdict.FORGED, altered)
 
 
 def test_every_cut_and_every_addition_is_malformed():
