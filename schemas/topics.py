@@ -1,0 +1,82 @@
+"""The Kafka topics: their names, partitions and how long they are kept.
+
+All topics use LogAppendTime: the broker's clock decides what expires, never a caller's (and Kafka 4 refuses
+a CreateTime more than an hour ahead).
+"""
+
+import msgspec
+
+DAY_MS = 86_400_000
+
+CLICK_WINDOW_DAYS = 30
+CORRECTION_WINDOW_DAYS = 120
+LATENESS_DAYS = 7
+
+FACTS = ("clicks", "impressions", "pixels", "postbacks", "adjustments")
+DECISIONS = ("conversions", "notices", "deliveries", "quarantine", "refusals")
+CATALOG = "catalog"
+
+
+class Topic(msgspec.Struct, frozen=True, kw_only=True):
+    """One topic.
+
+    single: has one partition; every other has the installation's partition count.
+    compact: only the newest record of a key is kept, for ever.
+    kept_days: the least time a record stays; None: for ever. `migrate` refuses less.
+    max_bytes: the largest record.
+    why: what the time rests on.
+    """
+
+    name: str
+    single: bool = False
+    compact: bool = False
+    kept_days: int | None = None
+    max_bytes: int = 1_048_576
+    why: str
+
+    @property
+    def config(self) -> dict[str, str]:
+        """Kafka's own names and values; never bound by size, which would cut what the promises rest on."""
+        return {
+            "cleanup.policy": "compact" if self.compact else "delete",
+            "retention.ms": "-1" if self.kept_days is None else str(self.kept_days * DAY_MS),
+            "retention.bytes": "-1",
+            "message.timestamp.type": "LogAppendTime",
+            "max.message.bytes": str(self.max_bytes),
+        }
+
+
+_VISITS = "the click window and the allowance for late arrivals: what the joiner may need again"
+_STATEMENTS = "the correction window and the allowance for late arrivals"
+
+TOPICS = {
+    topic.name: topic
+    for topic in (
+        Topic(name="clicks", kept_days=CLICK_WINDOW_DAYS + LATENESS_DAYS, why=_VISITS),
+        Topic(name="impressions", kept_days=CLICK_WINDOW_DAYS + LATENESS_DAYS, why=_VISITS),
+        Topic(name="pixels", kept_days=CORRECTION_WINDOW_DAYS + LATENESS_DAYS, why=_STATEMENTS),
+        Topic(name="postbacks", kept_days=CORRECTION_WINDOW_DAYS + LATENESS_DAYS, why=_STATEMENTS),
+        Topic(name="adjustments", kept_days=CORRECTION_WINDOW_DAYS + LATENESS_DAYS, why=_STATEMENTS),
+        Topic(
+            name="conversions",
+            compact=True,
+            max_bytes=8_388_608,
+            why="compacted by case: what was emitted, with its credited click, brings a lost state back",
+        ),
+        Topic(name="notices", kept_days=30, why="longer than a notice may wait for its partner"),
+        Topic(name="deliveries", kept_days=30, why="the notifier's memory: as long as a notice may come again"),
+        Topic(
+            name="quarantine",
+            kept_days=CORRECTION_WINDOW_DAYS + LATENESS_DAYS,
+            max_bytes=4_194_304,
+            why="as long as what is in it may still be used",
+        ),
+        Topic(name="refusals", kept_days=30, why="for the person who asks why a request was refused"),
+        Topic(
+            name=CATALOG,
+            single=True,
+            max_bytes=33_554_432,
+            why="each record is a whole version; decisions name versions, so none is ever deleted",
+        ),
+    )
+}
