@@ -1,0 +1,110 @@
+"""Facts: what a record must be to count as one."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas import decisions, facts
+from schemas.reasons import Reason
+from schemas.tables import TABLES_OF_TOPIC, migrations
+
+EPOCH = "06c0123456789abcdefghjk"
+POSTBACK: dict[str, Any] = {
+    "kind": "postback",
+    "receipt_id": f"{EPOCH}-1",
+    "transaction_id": "06c0123456789abcdefghjkmnpqrstvw",
+    "received_at": "2026-11-23T02:55:00.123Z",
+    "occurred_at": "2026-11-23T02:55:00.123Z",
+    "edge": "edge-1",
+    "catalog_version": 3,
+    "sale_amount": "49.90",
+    "sale_currency": "EUR",
+}
+
+
+def encoded(**changes: object) -> bytes:
+    return json.dumps({**POSTBACK, **changes}).encode()
+
+
+def test_a_fact_comes_back_as_it_was_written() -> None:
+    fact = facts.decode("postbacks", encoded())
+    assert facts.decode("postbacks", facts.encode(fact)) == fact
+    assert isinstance(fact, facts.Postback)
+    assert fact.sale_amount == Decimal("49.90")
+
+
+def test_what_was_not_stated_is_not_on_the_wire() -> None:
+    written = json.loads(facts.encode(facts.decode("postbacks", encoded())))
+    assert written == POSTBACK
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"receipt_id": "x"},
+        {"received_at": "2026-11-23 02:55:00"},
+        {"received_at": "2026-13-23T02:55:00.123Z"},
+        {"occurred_at": "2026-02-30T02:55:00.123Z"},
+        {"sale_amount": "-1"},
+        {"sale_amount": "NaN"},
+        {"sale_amount": "1e30"},
+        {"sale_amount": "0.0000001"},
+        {"sale_currency": "euro"},
+        {"aff": 1, "offer_id": -1},
+        {"goal_id": -2},
+        {"conversion_unique_id": "x" * 501},
+        {"kind": "pixel"},
+        {"transaction_id": ""},
+    ],
+    ids=str,
+)
+def test_what_is_no_valid_fact_is_malformed(changes: dict[str, Any]) -> None:
+    with pytest.raises(facts.Malformed):
+        facts.decode("postbacks", encoded(**changes))
+
+
+def test_a_field_that_a_newer_edge_adds_is_read_over() -> None:
+    assert facts.decode("postbacks", encoded(added_later=1)) == facts.decode("postbacks", encoded())
+
+
+@given(st.sampled_from(sorted(facts.TYPES)), st.binary(max_size=200))
+def test_any_bytes_are_a_fact_or_malformed(topic: str, value: bytes) -> None:
+    with pytest.raises(facts.Malformed):
+        facts.decode(topic, value)
+
+
+def test_a_record_over_the_limit_is_malformed() -> None:
+    with pytest.raises(facts.Malformed):
+        facts.decode("postbacks", encoded(referer="x" * facts.MAX_RECORD_BYTES))
+
+
+def test_every_reason_has_its_sentence() -> None:
+    assert all(reason.sentence for reason in Reason)
+
+
+def sql_of(table: str) -> str:
+    (statement,) = [s for m in migrations() for s in m.statements if f"CREATE TABLE IF NOT EXISTS {table}\n" in s]
+    return statement
+
+
+@pytest.mark.parametrize("topic", sorted(set(facts.TYPES) | {"deliveries", "quarantine", "refusals"}))
+def test_each_field_has_a_column_of_its_name(topic: str) -> None:
+    kinds: dict[str, type[msgspec.Struct]] = {**facts.TYPES, **decisions.TYPES}
+    sql = sql_of(TABLES_OF_TOPIC[topic][0])
+    fields = {field.encode_name for field in msgspec.structs.fields(kinds[topic])} - {"previous"}
+    assert {field for field in fields if f" {field} " not in sql} == set()
+
+
+def test_each_field_of_a_conversion_has_a_column_of_its_name() -> None:
+    fields = [field.encode_name for field in msgspec.structs.fields(decisions.Conversion)]
+    for table in TABLES_OF_TOPIC["conversions"]:
+        assert [field for field in fields if f" {field} " not in sql_of(table)] == []
+    views = [s for m in migrations() for s in m.statements if "arrayJoin(conversions)" in s]
+    assert len(views) == 2
+    for view in views:
+        assert [field for field in fields if f"c.{field} AS {field}" not in view] == []
