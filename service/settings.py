@@ -31,8 +31,8 @@ def _about(description: str, services: str = _EVERY, shown: str = "", **limits: 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Every setting of every service; the field `kafka_user` is read from ROUNDTRIP_KAFKA_USER."""
 
-    dir: Annotated[Path, _about("Directory for what a process keeps: journals, state, catalog history.")] = Path(
-        ".roundtrip"
+    dir: Annotated[Path, _about("Directory for what a process keeps: journals, state, catalog history.")] = (
+        Path(".roundtrip")
     )
     host: Annotated[
         str, _about("Address to listen on. Loopback, because anything wider is a decision.", " ".join(PORTS))
@@ -48,7 +48,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = 0
     log_level: Annotated[
-        Literal["DEBUG", "INFO", "WARNING", "ERROR"], _about("Least severity that is written to standard error.")
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"],
+        _about("Least severity that is written to standard error."),
     ] = "INFO"
     drain_s: Annotated[
         float,
@@ -59,12 +60,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = 20.0
 
-    kafka: Annotated[str, _about("Brokers to ask first: HOST:PORT, several with commas.", min_length=1)] = "127.0.0.1:9092"
+    kafka: Annotated[str, _about("Brokers to ask first: HOST:PORT, several with commas.", min_length=1)] = (
+        "127.0.0.1:9092"
+    )
     kafka_security: Annotated[
         Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"],
         _about("How to talk to the brokers. Plain by default: the embedded broker listens on loopback only."),
     ] = "plaintext"
-    kafka_ca: Annotated[str, _about("File of the certificate authorities for Kafka; empty means the system's.")] = ""
+    kafka_ca: Annotated[
+        str, _about("File of the certificate authorities for Kafka; empty means the system's.")
+    ] = ""
     kafka_sasl_mechanism: Annotated[
         Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"],
         _about("How to prove who we are to Kafka, with a sasl_ security."),
@@ -88,7 +93,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = 64
     replication: Annotated[
-        int, _about("Copies of each partition. 3 survives a broker; the embedded stack has one broker.", ge=1, le=9)
+        int,
+        _about(
+            "Copies of each partition. 3 survives a broker; the embedded stack has one broker.", ge=1, le=9
+        ),
     ] = 3
     kafka_queue_records: Annotated[
         int,
@@ -102,7 +110,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 100_000
     kafka_queue_kib: Annotated[
         int,
-        _about("The same limit in KiB: what bounds the memory.", "collector joiner notifier", ge=1, le=2_097_151),
+        _about(
+            "The same limit in KiB: what bounds the memory.", "collector joiner notifier", ge=1, le=2_097_151
+        ),
     ] = 65_536
     kafka_session_s: Annotated[
         float,
@@ -128,7 +138,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "roundtrip"
     clickhouse_timeout_s: Annotated[
         float,
-        _about("Seconds for one request to ClickHouse; an insert that takes longer is sent again.", gt=0, le=3600),
+        _about(
+            "Seconds for one request to ClickHouse; an insert that takes longer is sent again.", gt=0, le=3600
+        ),
     ] = 60.0
 
     keys: Annotated[
@@ -148,7 +160,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = ()
     max_query_bytes: Annotated[
         int,
-        _about("Longest query string; above it 414. Browsers and proxies cut near 8 KiB.", "collector", ge=256, le=65_536),
+        _about(
+            "Longest query string; above it 414. Browsers and proxies cut near 8 KiB.",
+            "collector",
+            ge=256,
+            le=65_536,
+        ),
     ] = 8_192
     max_body_bytes: Annotated[
         int, _about("Longest body of a POST; above it 413.", "collector", ge=256, le=16_777_216)
@@ -190,7 +207,11 @@ def read(service: str, environ: Mapping[str, str] | None = None) -> Settings:
     """
     environ = os.environ if environ is None else environ
     _refuse_unknown(environ)
-    stated = {name: environ[PREFIX + name.upper()] for name in Settings.__struct_fields__ if environ.get(PREFIX + name.upper())}
+    stated = {
+        name: environ[PREFIX + name.upper()]
+        for name in Settings.__struct_fields__
+        if environ.get(PREFIX + name.upper())
+    }
     given: dict[str, Any] = dict(stated)
     if "trusted_proxies" in given:
         given["trusted_proxies"] = _networks(stated["trusted_proxies"])
@@ -209,7 +230,9 @@ def _refuse_unknown(environ: Mapping[str, str]) -> None:
 
 def _networks(text: str) -> tuple[str, ...]:
     try:
-        return tuple(str(ipaddress.ip_network(part.strip(), strict=False)) for part in text.split(",") if part.strip())
+        return tuple(
+            str(ipaddress.ip_network(part.strip(), strict=False)) for part in text.split(",") if part.strip()
+        )
     except ValueError as error:
         raise Usage(f"{PREFIX}TRUSTED_PROXIES: {error}; write networks like 10.0.0.0/8,192.0.2.7") from error
 
@@ -235,7 +258,15 @@ def _rows() -> list[tuple[str, str, str, str, str]]:
     rows = []
     for name, default in zip(Settings.__struct_fields__, Settings.__struct_defaults__, strict=True):
         base, meta = get_args(hints[name])[:2]
-        rows.append((PREFIX + name.upper(), _kind(base, meta), _default(default, meta), meta.extra["services"], meta.description))
+        rows.append(
+            (
+                PREFIX + name.upper(),
+                _kind(base, meta),
+                _default(default, meta),
+                meta.extra["services"],
+                meta.description,
+            )
+        )
     return rows
 
 
@@ -243,7 +274,11 @@ def _kind(base: Any, meta: msgspec.Meta) -> str:
     if choices := get_args(base) if base is not tuple[str, ...] else ():
         return ", ".join(str(choice) for choice in choices)
     name = {Path: "path", bool: "0 or 1", str: "text", int: "whole number", float: "number"}.get(base, "list")
-    bounds = [f"{sign} {bound}" for sign, bound in ((">", meta.gt), ("≥", meta.ge), ("≤", meta.le)) if bound is not None]
+    bounds = [
+        f"{sign} {bound}"
+        for sign, bound in ((">", meta.gt), ("≥", meta.ge), ("≤", meta.le))
+        if bound is not None
+    ]
     return " ".join([name, ", ".join(bounds)]) if bounds else name
 
 
@@ -264,7 +299,10 @@ def markdown() -> str:
         "| name | type | default | read by | what and why |",
         "|---|---|---|---|---|",
     ]
-    lines += [f"| `{name}` | {kind} | {default} | {services} | {about} |" for name, kind, default, services, about in _rows()]
+    lines += [
+        f"| `{name}` | {kind} | {default} | {services} | {about} |"
+        for name, kind, default, services, about in _rows()
+    ]
     return "\n".join(lines) + "\n"
 
 

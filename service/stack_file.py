@@ -43,14 +43,20 @@ def read(directory: Path) -> Stack:
     try:
         return msgspec.json.decode(path.read_bytes(), type=Stack)
     except FileNotFoundError as error:
-        raise Unreachable(f"{path} is not there: no stack has been started here; start one: roundtrip up --dir {directory}") from error
+        raise Unreachable(
+            f"{path} is not there: no stack has been started here; start one: roundtrip up --dir {directory}"
+        ) from error
     except (OSError, msgspec.MsgspecError) as error:
         raise Usage(f"{path} cannot be read: {error}; `roundtrip up` writes it anew") from error
 
 
 def add_dir_argument(parser: argparse.ArgumentParser) -> None:
     """`--dir DIR`, the same in every command that talks to a running stack."""
-    parser.add_argument("--dir", metavar="DIR", help="directory of the running stack (default: .roundtrip, or the ROUNDTRIP_* settings)")
+    parser.add_argument(
+        "--dir",
+        metavar="DIR",
+        help="directory of the running stack (default: .roundtrip, or the ROUNDTRIP_* settings)",
+    )
 
 
 def settings_for(directory: str | Path | None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -76,6 +82,11 @@ def settings_for(directory: str | Path | None, environ: Mapping[str, str] | None
 
 def _from_stack(directory: Path, environ: Mapping[str, str]) -> Settings:
     stack = read(directory)
-    found = {"DIR": str(directory), "KAFKA": stack.kafka, "CLICKHOUSE": stack.clickhouse, "COLLECTOR": stack.collector}
+    found = {
+        "DIR": str(directory),
+        "KAFKA": stack.kafka,
+        "CLICKHOUSE": stack.clickhouse,
+        "COLLECTOR": stack.collector,
+    }
     named = {_settings.PREFIX + name: value for name, value in found.items()}
     return _settings.read("command", {**environ, **stack.settings, **named})
