@@ -1,0 +1,1 @@
+"""How it is tried: simulator with ground truth, verification, demo."""
