@@ -1,0 +1,165 @@
+"""A process's life: start, signals, an ordered stop, and what it says on standard error."""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import signal
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from typing import Any
+
+import uvloop
+
+from service.errors import Problem
+from service.settings import Settings
+
+log = logging.getLogger(__name__)
+
+INTERRUPTED = 130  # what a shell reports of a command that Ctrl-C ended
+
+
+class Lifetime:
+    """What a service's main is given: when to stop, and where to say what must be closed."""
+
+    def __init__(self, service: str, settings: Settings) -> None:
+        self.service = service
+        self.settings = settings
+        self.stopping = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._closers: list[tuple[str, Callable[[], Awaitable[object]]]] = []
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._failure: BaseException | None = None
+
+    def on_close(self, name: str, close: Callable[[], Awaitable[object]]) -> None:
+        """At the stop, close is awaited; what was said last is closed first."""
+        self._closers.append((name, close))
+
+    def spawn(self, work: Coroutine[Any, Any, object], name: str) -> asyncio.Task[Any]:
+        """Work in the background; where it fails, the process stops with its failure. Cancelled at the end."""
+        task = self._loop.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            self.fail(error)
+
+    def stop(self, why: str) -> None:
+        """The ordered stop begins; in the loop."""
+        if not self.stopping.is_set():
+            log.info("stopping: %s", why)
+            self.stopping.set()
+
+    def fail(self, error: BaseException) -> None:
+        """The process stops and ends with this error; any thread may call it."""
+        if self._failure is None:
+            self._failure = error
+        self._loop.call_soon_threadsafe(self.stop, f"{type(error).__name__}")
+
+    async def wait(self) -> None:
+        """Returns when the stop begins."""
+        await self.stopping.wait()
+
+    async def run(self, main: Callable[["Lifetime"], Awaitable[None]]) -> None:
+        """Main has run to its end or the stop, everything was closed in order, and a failure is raised."""
+        try:
+            await self._until_stopped(main)
+        finally:
+            await self._close()
+        if self._failure is not None:
+            raise self._failure
+
+    async def _until_stopped(self, main: Callable[["Lifetime"], Awaitable[None]]) -> None:
+        """Main may watch `stopping` itself; where it does not, it is cancelled when the stop begins."""
+        work = asyncio.ensure_future(main(self))
+        stop = asyncio.ensure_future(self.stopping.wait())
+        await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+        self.stopping.set()
+        await asyncio.wait({work}, timeout=MAIN_GRACE_S)
+        await _cancelled(work)
+        await _cancelled(stop)
+        if not work.cancelled() and (error := work.exception()):
+            raise error
+
+    async def _close(self) -> None:
+        deadline = time.monotonic() + self.settings.drain_s
+        while self._closers:
+            name, close = self._closers.pop()
+            try:
+                await asyncio.wait_for(close(), max(deadline - time.monotonic(), 0.1))
+            except TimeoutError:
+                log.warning(
+                    "%s did not end within ROUNDTRIP_DRAIN_S=%g; given up", name, self.settings.drain_s
+                )
+        for task in tuple(self._tasks):
+            await _cancelled(task)
+
+
+MAIN_GRACE_S = 1.0  # main has nothing left to do once the stop began: its closers do it
+
+
+async def _cancelled(task: "asyncio.Future[Any]") -> None:
+    task.cancel()
+    await asyncio.wait({task})
+
+
+class _Line(logging.Formatter):
+    """`2026-11-23T02:55:00.123Z collector INFO message`, one line each; only a bug adds a trace."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__(f"%(asctime)s {service} %(levelname)s %(message)s")
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: ARG002, N802  logging's name
+        second = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        return f"{second}.{int(record.msecs):03d}Z"
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  logging's name
+        return super().formatMessage(record).replace("\r", "\\r").replace("\n", "\\n")
+
+
+def log_to_stderr(service: str, level: str) -> None:
+    """Everything that is logged goes to standard error, one line each."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Line(service))
+    logging.basicConfig(handlers=[handler], level=level, force=True)
+    for chatty in ("asyncio", "aiokafka", "aiohttp.access", "urllib3", "clickhouse_connect", "faust", "mode"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(level)))
+
+
+@contextlib.contextmanager
+def listening(host: str, port: int) -> Iterator[None]:
+    """Around what binds a socket: a port in use is a Problem that names it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise Problem(
+                f"port {port} on {host} is in use; stop what listens there or set ROUNDTRIP_PORT"
+            ) from error
+        if error.errno in (errno.EADDRNOTAVAIL, errno.EACCES):
+            raise Problem(
+                f"cannot listen on {host}:{port}: {error.strerror}; see ROUNDTRIP_HOST, ROUNDTRIP_PORT"
+            ) from error
+        raise
+
+
+def run(service: str, settings: Settings, main: Callable[[Lifetime], Awaitable[None]]) -> int:
+    """The exit code of a service that ran until SIGTERM or SIGINT (0), or until it failed (the failure is raised)."""
+    log_to_stderr(service, settings.log_level)
+    uvloop.run(_live(service, settings, main))
+    return 0
+
+
+async def _live(service: str, settings: Settings, main: Callable[[Lifetime], Awaitable[None]]) -> None:
+    lifetime = Lifetime(service, settings)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, lifetime.stop, signal.Signals(number).name)
+    # A thread that dies silently would leave futures that never end: it ends the process.
+    threading.excepthook = lambda args: lifetime.fail(args.exc_value or RuntimeError("a thread failed"))
+    await lifetime.run(main)
