@@ -113,7 +113,7 @@ def compile_template(text: str) -> Template:
 
 
 def fill(template: Template, values: Mapping[str, str], params: Mapping[str, str] = _NO_PARAMS) -> str:
-    """The URL with every value in its place, percent-encoded and never expanded again; a missing one is empty.
+    """The URL with every value in its place, percent-encoded, never expanded again; a missing one is empty.
 
     `params` are the parameters that nobody knows, for {params} and {param:NAME}.
     """

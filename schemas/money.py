@@ -30,7 +30,7 @@ _WRITTEN: Final = re.compile(r"\d{1,12}(\.\d{1,6})?", re.ASCII).fullmatch
 
 
 class Rate(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
-    """From the day `since` (UTC) on, one unit of `from` is `rate` units of `to`, until the pair's next rate."""
+    """From the day `since` (UTC) on, one unit of `from` is `rate` units of `to`, until its next rate."""
 
     from_: str
     to: str
@@ -52,7 +52,7 @@ class Rates:
             pair.append((rate.since.isoformat(), rate.rate))
 
     def at(self, source: str, target: str, day: str) -> Decimal | None:
-        """The rate in force on a UTC day, `YYYY-MM-DD` (a time's first ten characters); None where none is."""
+        """The rate in force on a UTC day, `YYYY-MM-DD` (a time's first ten letters); None where none is."""
         if source == target:
             return Decimal(1)
         for since, rate in self._newest_first.get((source, target), ()):
