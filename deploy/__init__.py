@@ -1,0 +1,1 @@
+"""How it runs: the embedded stack, migrations, a sample catalog."""

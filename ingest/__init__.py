@@ -1,0 +1,1 @@
+"""The collector: requests become facts, and a yes is said only when the fact is safe."""

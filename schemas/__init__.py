@@ -1,0 +1,1 @@
+"""The vocabulary of all parts: facts, decisions, reasons, topics, catalog, tables; it does no I/O."""

@@ -169,9 +169,9 @@ class Quarantine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A request that could belong to nothing, or that nothing could take; never with a secret or personal data.
+    """A request that could belong to nothing, or that nothing could take; holds no secret, nothing personal.
 
-    query: the query string, cut at 2 KiB, values of secret and personal parameters left out.
+    query: the query string, cut at 2 KiB, without the values of secret and personal parameters.
     """
 
     refusal_id: str

@@ -156,7 +156,7 @@ class Observation(Statement, frozen=True, kw_only=True):
     """What an advertiser's page or server states.
 
     proven_by: `token`, `signature:KEY`, `allow_from`, or empty: what the request proved.
-    ip, user_agent: the caller's; conversion_ip, conversion_user_agent: the customer's as the advertiser states.
+    ip, user_agent: the caller's; conversion_ip, conversion_user_agent: the customer's, as stated.
     user_id: hashed at the edge.
     """
 

@@ -69,7 +69,7 @@ _SENTENCES = {
     Reason.IP_NOT_ALLOWED: "the caller's address is not on the advertiser's allow-list",
     Reason.WRONG_PROTOCOL: "the offer does not track by this kind of request",
     Reason.DAILY_CONVERSION_CAP: "the offer's daily conversion cap is reached",
-    Reason.DUPLICATE_UNIQUE_ID: "duplicate conversion: the order number was counted under another transaction",
+    Reason.DUPLICATE_UNIQUE_ID: "duplicate conversion: the order number counted under another transaction",
     Reason.INVALID_TOKEN: "the security token or signature is missing or wrong",
     Reason.TEST_CONVERSION: "test conversion: shown, never paid",
     Reason.NEEDS_APPROVAL: "the goal's conversions need an approval",

@@ -61,10 +61,12 @@ TOPICS = {
             name="conversions",
             compact=True,
             max_bytes=8_388_608,
-            why="compacted by case: what was emitted, with its credited click, brings a lost state back",
+            why="compacted by case: what was emitted, with its credited click, restores a lost state",
         ),
         Topic(name="notices", kept_days=30, why="longer than a notice may wait for its partner"),
-        Topic(name="deliveries", kept_days=30, why="the notifier's memory: as long as a notice may come again"),
+        Topic(
+            name="deliveries", kept_days=30, why="the notifier's memory: as long as a notice may come again"
+        ),
         Topic(
             name="quarantine",
             kept_days=CORRECTION_WINDOW_DAYS + LATENESS_DAYS,

@@ -1,0 +1,1 @@
+"""The writer fills ClickHouse; the notifier calls the affiliates' trackers."""

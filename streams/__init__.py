@@ -1,0 +1,1 @@
+"""The joiner: the facts of a transaction become its conversions."""

@@ -58,7 +58,19 @@ PURE = (
     "sinks/bisect.py",
     "proof/expected.py",
 )
-IMPURE_IMPORTS = {"time", "random", "secrets", "os", "io", "socket", "asyncio", "threading", "subprocess", "logging", "pathlib"}
+IMPURE_IMPORTS = {
+    "time",
+    "random",
+    "secrets",
+    "os",
+    "io",
+    "socket",
+    "asyncio",
+    "threading",
+    "subprocess",
+    "logging",
+    "pathlib",
+}
 IMPURE_CALLS = {"open", "print", "input"}
 IMPURE_ATTRIBUTES = {("datetime", "now"), ("datetime", "utcnow"), ("datetime", "today"), ("date", "today")}
 MAY_ACT = {"schemas/json/__main__.py"}  # the command that publishes the JSON Schema files
@@ -86,7 +98,9 @@ def test_a_package_imports_only_what_lies_below_it(package: str) -> None:
         f"{name_of(path)}:{line} imports {module}"
         for path in files(package)
         for module, line in imports(path)
-        if (other := module.split(".")[0]) in PACKAGES and other != package and other not in MAY_IMPORT[package]
+        if (other := module.split(".")[0]) in PACKAGES
+        and other != package
+        and other not in MAY_IMPORT[package]
     ]
     assert wrong == []
 
@@ -97,7 +111,8 @@ def test_an_outside_library_enters_by_its_door(library: str) -> None:
         f"{name_of(path)}:{line}"
         for path in files(*PACKAGES)
         for module, line in imports(path)
-        if module.split(".")[0] == library and not any(_behind(name_of(path), door) for door in DOORS[library])
+        if module.split(".")[0] == library
+        and not any(_behind(name_of(path), door) for door in DOORS[library])
     ]
     assert wrong == []
 
@@ -123,7 +138,11 @@ def test_each_pure_module_exists() -> None:
 @pytest.mark.parametrize("path", pure_files(), ids=name_of)
 def test_a_deciding_module_has_no_clock_and_no_io(path: Path) -> None:
     tree = ast.parse(path.read_text("utf-8"))
-    wrong = [f"line {line}: imports {module}" for module, line in imports(path) if module.split(".")[0] in IMPURE_IMPORTS]
+    wrong = [
+        f"line {line}: imports {module}"
+        for module, line in imports(path)
+        if module.split(".")[0] in IMPURE_IMPORTS
+    ]
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue

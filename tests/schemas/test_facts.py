@@ -88,7 +88,9 @@ def test_every_reason_has_its_sentence() -> None:
 
 
 def sql_of(table: str) -> str:
-    (statement,) = [s for m in migrations() for s in m.statements if f"CREATE TABLE IF NOT EXISTS {table}\n" in s]
+    (statement,) = [
+        s for m in migrations() for s in m.statements if f"CREATE TABLE IF NOT EXISTS {table}\n" in s
+    ]
     return statement
 
 

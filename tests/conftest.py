@@ -1,0 +1,67 @@
+"""What every test may use: the browser's presence, a stack of its own, the words of ClickHouse."""
+
+import asyncio
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proof.own_stack import OwnStack
+from service.clickhouse import ClickHouse
+
+CHROMIUM = shutil.which("chromium")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Without Chromium the browser tests are skipped, said in one loud line; on CI that is a failure."""
+    if CHROMIUM or not any(item.get_closest_marker("browser") for item in items):
+        return
+    if os.environ.get("CI") == "true":
+        pytest.exit("CHROMIUM IS MISSING: on CI the browser stories must run", returncode=1)
+    for item in items:
+        if item.get_closest_marker("browser"):
+            item.add_marker(pytest.mark.skip(reason="CHROMIUM IS MISSING: the browser stories did not run"))
+
+
+class Warehouse:
+    """What ClickHouse says, asked until it says what a test waits for."""
+
+    def __init__(self, clickhouse: ClickHouse) -> None:
+        self._clickhouse = clickhouse
+
+    def rows(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
+        result = self._clickhouse.query(sql, parameters)
+        return [dict(zip(result.names, row, strict=True)) for row in result.rows]
+
+    async def until(
+        self,
+        settled: Callable[[list[dict[str, Any]]], bool],
+        sql: str,
+        deadline_s: float = 30.0,
+        **parameters: Any,
+    ) -> list[dict[str, Any]]:
+        """The rows once `settled` holds of them; after the deadline the test fails and shows them."""
+        limit = time.monotonic() + deadline_s
+        while not settled(rows := await asyncio.to_thread(self.rows, sql, **parameters)):
+            assert time.monotonic() < limit, f"not in {deadline_s} s; ClickHouse says: {rows}"
+            await asyncio.sleep(0.05)  # the pause between two looks, not the wait for a result
+        return rows
+
+
+@pytest.fixture(scope="session")
+def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path | None], OwnStack]]:
+    """Starts stacks in fresh directories; each is stopped in order at the end."""
+    started: list[OwnStack] = []
+
+    def start(catalog: Path | None = None) -> OwnStack:
+        stack = OwnStack(tmp_path_factory.mktemp("stack") / "state", catalog)
+        started.append(stack)
+        return stack.start(60.0)
+
+    yield start
+    for stack in started:
+        stack.stop(60.0)

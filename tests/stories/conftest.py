@@ -1,0 +1,156 @@
+"""The world of the stories: a stack, a shop, an affiliate with its tracker, and a person with a browser."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+import msgspec
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, async_playwright
+
+from proof.affiliate import Affiliate
+from proof.own_stack import OwnStack
+from proof.shop import Sale, Shop
+from service.clickhouse import ClickHouse
+from tests.conftest import CHROMIUM, Warehouse
+
+OFFER, BLOG = 7, 42
+PAYOUT, REVENUE = "8.00", "10.00"  # 8 % and 10 % of the shop's basket of 100.00
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+CATALOG = """
+[network]
+time_zone = "Europe/Berlin"
+default_url = "{shop}/none/nothing/landing"
+
+[[advertisers]]
+id = 1
+name = "Linde & Sons"
+time_zone = "Europe/Berlin"
+
+[[affiliates]]
+id = 42
+name = "Running Blog"
+status = "active"
+postbacks = [
+    {{ url = "{tracker}/cb?cid={{aff_click_id}}&sum={{payout}}&status={{status}}", on = ["approved"] }},
+]
+
+[[offers]]
+id = 7
+advertiser_id = 1
+name = "Shoes"
+status = "active"
+url = "{shop}/cookie/postback/landing?tid={{transaction_id}}&s={{aff_sub}}"
+landing_pages = [
+    {{ id = 2, url = "{shop}/hidden/postback/landing?tid={{transaction_id}}" }},
+    {{ id = 3, url = "{shop}/url/postback/landing?tid={{transaction_id}}" }},
+    {{ id = 7, url = "{shop}/hidden/pixel+iframe+postback2/landing?tid={{transaction_id}}" }},
+]
+hosts = ["shop.localhost"]
+fallback_url = "{shop}/none/nothing/landing"
+affiliates = "all"
+tracking = ["postback", "iframe", "pixel"]
+
+[[offers.goals]]
+id = 0
+name = "sale"
+payout = {{ percent = "8" }}
+revenue = {{ percent = "10" }}
+currency = "USD"
+"""
+
+
+class World(msgspec.Struct):
+    """Everybody who takes part; `edge` is the collector as a browser names it."""
+
+    stack: OwnStack
+    shop: Shop
+    affiliate: Affiliate
+    warehouse: Warehouse
+    http: aiohttp.ClientSession
+
+    @property
+    def edge(self) -> str:
+        return self.stack.addresses.collector.replace("127.0.0.1", "edge.localhost")
+
+    def link(self, **more: str) -> str:
+        """A tracking link of the blog."""
+        return f"{self.edge}/click?{urlencode({'offer_id': OFFER, 'aff_id': BLOG, **more})}"
+
+    async def conversions(self, transaction_id: str, settled: Callable[[list[dict[str, Any]]], bool]) -> Any:
+        return await self.warehouse.until(
+            settled,
+            "SELECT * FROM conversions WHERE transaction_id = {tid:String}",
+            tid=transaction_id,
+        )
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def world(
+    own_stack: Callable[[Path | None], OwnStack], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[World]:
+    async with (
+        Affiliate() as affiliate,
+        Shop("", Sale(offer_id=OFFER)) as shop,
+        aiohttp.ClientSession() as http,
+    ):
+        catalog = tmp_path_factory.mktemp("catalog") / "catalog.toml"
+        addresses = {"shop": shop.url("", "shop.localhost"), "tracker": affiliate.url("")}
+        catalog.write_text(CATALOG.format(**addresses), "utf-8")
+        stack = own_stack(catalog)
+        shop.edge_url = stack.addresses.collector.replace("127.0.0.1", "edge.localhost")
+        yield World(stack, shop, affiliate, Warehouse(ClickHouse(stack.settings)), http)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
+        yield chromium
+        await chromium.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def person(browser: Browser) -> AsyncIterator[Page]:
+    """A person who has never been here: a fresh browser profile."""
+    context = await browser.new_context()
+    yield await context.new_page()
+    await context.close()
+
+
+async def follow(person: Page, world: World, link: str) -> None:
+    """The person reads the affiliate's blog and follows its link to the shop."""
+    await person.goto(world.affiliate.url(f"/blog?{urlencode({'link': link})}", "blog.localhost"))
+    await person.click("#link")
+    await person.wait_for_url("**/landing*")
+
+
+async def buy(person: Page, world: World) -> str:
+    """The person goes through the shop's pages and orders; the transaction ID that the shop kept."""
+    for _ in range(3):
+        await person.click("#next")
+    await person.wait_for_selector("#order")
+    number = await person.inner_text("#order")
+    (order,) = [order for order in world.shop.orders if order.number == number]
+    return order.transaction_id
+
+
+def approved(observations: int) -> Callable[[list[dict[str, Any]]], bool]:
+    """One approved conversion with that many observations."""
+
+    def holds(rows: list[dict[str, Any]]) -> bool:
+        return len(rows) == 1 and rows[0]["status"] == "approved" and rows[0]["observations"] == observations
+
+    return holds
