@@ -1,0 +1,1 @@
+"""What every process of ours needs: settings, connections, catalog, health, ordered start and stop."""

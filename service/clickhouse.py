@@ -10,7 +10,7 @@ import logging
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import clickhouse_connect
@@ -169,7 +169,7 @@ class ClickHouse:
             )
             return str(answer) if isinstance(answer, str | int) else ""
 
-    def insert_raw(  # noqa: PLR0913  ClickHouse's own parameters of an insert
+    def insert_raw(
         self,
         table: str,
         body: bytes,
@@ -226,7 +226,7 @@ def _answered(code: int, error: Exception, *, insert: bool) -> Refused | Unavail
         return Unavailable(f"ClickHouse: {text}; run `roundtrip migrate`")
     if code in _RIGHTS:
         return Unavailable(f"ClickHouse lets us not in: {text} (ROUNDTRIP_CLICKHOUSE_USER, _PASSWORD)")
-    if insert and code not in _BAD_ROWS or code in _PASSING:
+    if (insert and code not in _BAD_ROWS) or code in _PASSING:
         return Unavailable(f"ClickHouse: {text}")
     row = _ROW.search(str(error))
     return Refused(f"ClickHouse: {text}", code=code, row=int(row[1]) if row else 0)

@@ -1,7 +1,7 @@
 """The errors that everything of ours raises, named by what the caller should do."""
 
 
-class Problem(Exception):  # noqa: N818  a person reads it; "error" would add nothing
+class Problem(Exception):
     """What ends a command, as one or two lines for a person: what, where, what to do."""
 
     exit_code = 1
@@ -25,7 +25,7 @@ class Unreachable(Problem):
     exit_code = 3
 
 
-class Refused(Exception):  # noqa: N818  the vocabulary's word for an outcome
+class Refused(Exception):
     """Retrying the same thing cannot help.
 
     code: the number that the other side gave (ClickHouse's or Kafka's), 0 if none.
@@ -50,5 +50,5 @@ class RecordsRefused(Refused):
         self.indexes = indexes
 
 
-class Unavailable(Exception):  # noqa: N818  the vocabulary's word for an outcome
+class Unavailable(Exception):
     """It could not be done now; the same thing may be tried again."""

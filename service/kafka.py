@@ -30,14 +30,24 @@ POLL_S = 0.25  # how late the poll thread may notice that it should end; deliver
 DELIVERY_S = (
     30.0  # then a record fails as Unavailable; whoever sent it keeps it (journal, outbox) and sends again
 )
+MAX_RECORD_BYTES = 33_554_432  # a whole catalog; each topic has its own limit, which the broker keeps
 
 _ERROR = ck.KafkaError
 # Kafka will never take such a record, from whomever and whenever.
 _FINAL = frozenset(
     {_ERROR.MSG_SIZE_TOO_LARGE, _ERROR.INVALID_RECORD, _ERROR.INVALID_MSG, _ERROR.INVALID_TIMESTAMP}
 )
-_NO_TOPIC = frozenset({_ERROR.UNKNOWN_TOPIC_OR_PART, _ERROR._UNKNOWN_TOPIC, _ERROR._UNKNOWN_PARTITION})  # noqa: SLF001  librdkafka's public codes begin so
-_LOST = frozenset({_ERROR._ALL_BROKERS_DOWN, _ERROR._RESOLVE, _ERROR._AUTHENTICATION, _ERROR._SSL})  # noqa: SLF001  as above
+
+
+def _codes(*names: str) -> frozenset[int]:
+    """Librdkafka's codes by name; its own ones begin with an underscore, public all the same."""
+    return frozenset(getattr(_ERROR, name) for name in names)
+
+
+_NO_TOPIC = _codes("UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION")
+_LOST = _codes("_ALL_BROKERS_DOWN", "_RESOLVE", "_AUTHENTICATION", "_SSL")
+_SILENT = _codes("_TIMED_OUT", "_TRANSPORT", "_ALL_BROKERS_DOWN", "_RESOLVE", "REQUEST_TIMED_OUT")
+_AT_END = _codes("_PARTITION_EOF")
 
 
 class Record(NamedTuple):
@@ -99,7 +109,7 @@ def _outage(settings: Settings) -> outage.Outage:
 
 
 def connection(settings: Settings, **more: Any) -> dict[str, Any]:
-    """librdkafka's configuration of a connection: where, how secured, who complains to whom."""
+    """Librdkafka's configuration of a connection: where, how secured, who complains to whom."""
     config: dict[str, Any] = {
         "bootstrap.servers": settings.kafka,
         "security.protocol": settings.kafka_security,
@@ -170,6 +180,7 @@ class Producer:
                 "compression.type": "lz4",
                 "linger.ms": self._linger_ms,
                 "delivery.timeout.ms": int(DELIVERY_S * 1000),
+                "message.max.bytes": MAX_RECORD_BYTES,
                 "queue.buffering.max.messages": self._settings.kafka_queue_records,
                 "queue.buffering.max.kbytes": self._settings.kafka_queue_kib,
             },
@@ -288,7 +299,7 @@ class Reader:
     A caller that does not read for 15 minutes loses its partitions.
     """
 
-    def __init__(  # noqa: PLR0913  two of them are the callbacks
+    def __init__(
         self,
         settings: Settings,
         group: str,
@@ -477,55 +488,71 @@ def _record(message: Any, prefix: str) -> Record:
     )
 
 
-def read_range(  # noqa: PLR0913  a place in a log has this many coordinates
+class Tail:
+    """Reads one partition from an offset on, in no group; for one thread, and it blocks it.
+
+    Where the offset is gone (retention, a new log), it goes on at the earliest.
+    """
+
+    def __init__(self, settings: Settings, topic: str, partition: int = 0, start: int = 0) -> None:
+        self._prefix = settings.topic_prefix
+        self._server = _outage(settings)
+        self.at_end = False
+        """Whether the end of the log was reached since the last record."""
+        more = {
+            "group.id": self._prefix + "tail",  # required by the library; never joined, never committed
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "enable.partition.eof": True,
+        }
+        self._client = _made(ck.Consumer, connection(settings, **more))
+        self._client.assign([ck.TopicPartition(self._prefix + topic, partition, start)])
+
+    def read(self, max_records: int, timeout_s: float) -> list[Record]:
+        """Waits up to timeout_s for the first, then takes what is there. Unreachable where there is no topic."""
+        records = []
+        messages = self._client.consume(1, timeout_s)
+        for message in messages + (self._client.consume(max_records - 1, 0) if messages else []):
+            error = message.error()
+            if error is None:
+                records.append(_record(message, self._prefix))
+                self.at_end = False
+            elif error.code() in _AT_END:
+                self.at_end = True
+            elif error.code() in _NO_TOPIC:
+                raise Unreachable(_missing((message.topic() or "").removeprefix(self._prefix)))
+        if records or self.at_end:
+            self._server.found()
+        return records
+
+    def close(self) -> None:
+        """The connection is closed."""
+        self._client.close()
+
+
+def read_range(
     settings: Settings, topic: str, partition: int, start: int, end: int, deadline_s: float = 10.0
 ) -> Iterator[Record]:
     """The records from offset start up to, without, end, as far as they are there; joins no group.
 
     Unavailable after deadline_s without an answer. Blocks: not for an event loop.
     """
-    client = _made(
-        ck.Consumer,
-        connection(
-            settings,
-            **{
-                "group.id": settings.topic_prefix + "range",  # never joined, never committed
-                "enable.auto.commit": False,
-                "auto.offset.reset": "earliest",
-                "enable.partition.eof": True,
-            },
-        ),
-    )
-    try:
-        client.assign([ck.TopicPartition(settings.topic_prefix + topic, partition, start)])
-        yield from _until(client, end, deadline_s, settings.topic_prefix)
-    finally:
-        client.close()
-
-
-def _until(client: Any, end: int, deadline_s: float, prefix: str) -> Iterator[Record]:
+    tail = Tail(settings, topic, partition, start)
     heard = time.monotonic()
-    while True:
-        for message in client.consume(1_000, POLL_S):
-            heard = time.monotonic()
-            error = message.error()
-            if error is not None and error.code() == _ERROR._PARTITION_EOF:  # noqa: SLF001  a public code of librdkafka
-                return
-            if error is not None and error.code() in _NO_TOPIC:
-                raise Unreachable(_missing((message.topic() or "").removeprefix(prefix)))
-            if error is not None:
-                continue
-            if message.offset() >= end:
-                return
-            yield _record(message, prefix)
-            if message.offset() + 1 >= end:
-                return
-        if time.monotonic() - heard > deadline_s:
-            raise Unavailable(f"Kafka gave no records for {deadline_s:.0f} s")
+    try:
+        while start < end and not tail.at_end:
+            for record in tail.read(1_000, POLL_S):
+                heard, start = time.monotonic(), record.offset + 1
+                if record.offset < end:
+                    yield record
+            if time.monotonic() - heard > deadline_s:
+                raise Unavailable(f"Kafka gave nothing of {topic}/{partition} for {deadline_s:.0f} s")
+    finally:
+        tail.close()
 
 
 # A longer retention than asked for is the operator's choice; a shorter one would lose what state expects to find.
-_AT_LEAST = frozenset({"retention.ms", "retention.bytes"})
+_AT_LEAST = frozenset({"retention.ms", "retention.bytes", "max.message.bytes"})
 
 
 class Admin:
@@ -715,17 +742,6 @@ class Admin:
         if found is None:
             raise Unreachable(_missing(topic))
         return f"{self.check()}:{found.topic_id}"
-
-
-_SILENT = frozenset(
-    {
-        _ERROR._TIMED_OUT,
-        _ERROR._TRANSPORT,
-        _ERROR._ALL_BROKERS_DOWN,
-        _ERROR._RESOLVE,
-        _ERROR.REQUEST_TIMED_OUT,
-    }
-)  # noqa: SLF001  as above
 
 
 def _suffices(name: str, wanted: str, present: str) -> bool:

@@ -143,6 +143,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = 60.0
 
+    writer_batch_rows: Annotated[
+        int,
+        _about(
+            "Rows at which the writer inserts without waiting. 5 000 is where the cost of an insert no longer counts.",
+            "writer",
+            ge=1,
+            le=1_000_000,
+        ),
+    ] = 5_000
+    writer_batch_s: Annotated[
+        float,
+        _about(
+            "Seconds after which the writer inserts what it has: how late a row may be visible, against how many"
+            " parts ClickHouse must merge.",
+            "writer",
+            gt=0,
+            le=60,
+        ),
+    ] = 1.0
     keys: Annotated[
         str, _about("File of the keys that sign transaction IDs.", "collector joiner", "DIR/keys.toml")
     ] = ""
@@ -285,7 +304,7 @@ def _kind(base: Any, meta: msgspec.Meta) -> str:
 def _default(default: Any, meta: msgspec.Meta) -> str:
     shown = str((meta.extra or {}).get("shown", ""))
     text = str(int(default)) if isinstance(default, bool) else str(default or "")
-    return shown or (f"`{text}`" if text and default != () else "–")
+    return shown or (f"`{text}`" if text and default != () else "-")
 
 
 def markdown() -> str:
