@@ -101,20 +101,12 @@ class Advertiser(Entry, frozen=True, kw_only=True):
         return self._statuses.get(word.strip().casefold())
 
 
-class PartnerPostback(Entry, frozen=True, kw_only=True):
-    """A call to the affiliate's own tracker: which conversions it is told."""
+class PartnerCall(Entry, frozen=True, kw_only=True):
+    """A URL of the affiliate's own tracker, and the conversions that it is for."""
 
     url: Url
-    on: tuple[Status, ...] = ("approved",)
-    id: Text = ""
     offers: tuple[Id, ...] = ()
     goals: tuple[GoalId, ...] = ()
-    amounts: bool = False
-
-    @property
-    def subscription(self) -> str:
-        """What names it in a notice's key: its id, else its URL; so reordering a list tells nobody twice."""
-        return self.id or self.url
 
     def wants(self, offer_id: int, goal_id: int) -> bool:
         """Whether it is for conversions of this offer and goal, whatever their status."""
@@ -126,21 +118,21 @@ class PartnerPostback(Entry, frozen=True, kw_only=True):
         return compile_template(self.url)
 
 
-class PartnerPixel(Entry, frozen=True, kw_only=True):
-    """An image of the affiliate's own tracker, shown inside our iframe."""
+class PartnerPostback(PartnerCall, frozen=True, kw_only=True):
+    """A call from our server: which statuses the affiliate is told, and whether changed amounts too."""
 
-    url: Url
-    offers: tuple[Id, ...] = ()
-    goals: tuple[GoalId, ...] = ()
+    on: tuple[Status, ...] = ("approved",)
+    id: Text = ""
+    amounts: bool = False
 
-    def wants(self, offer_id: int, goal_id: int) -> bool:
-        """Whether it is for conversions of this offer and goal."""
-        return (not self.offers or offer_id in self.offers) and (not self.goals or goal_id in self.goals)
+    @property
+    def subscription(self) -> str:
+        """What names it in a notice's key: its id, else its URL; so reordering a list tells nobody twice."""
+        return self.id or self.url
 
-    @cached_property
-    def template(self) -> Template:
-        """`url`, compiled."""
-        return compile_template(self.url)
+
+class PartnerPixel(PartnerCall, frozen=True, kw_only=True):
+    """An image, shown inside our iframe."""
 
 
 class Affiliate(Entry, frozen=True, kw_only=True):
@@ -405,7 +397,7 @@ class Catalog(Entry, frozen=True, kw_only=True):
         return affiliate is not None and affiliate.status == "active" and offer.admits(affiliate_id)
 
     def required_proof(self, offer: Offer) -> Proof:
-        """What a postback for this offer must prove: its `proof`, else the strongest that its advertiser has."""
+        """What a postback for this offer must prove: its `proof`, else its advertiser's strongest."""
         if offer.proof:
             return offer.proof
         advertiser = self._advertisers.get(offer.advertiser_id)

@@ -64,8 +64,8 @@ class Rates:
 def parse(text: str) -> Decimal:
     """An amount as a caller sends it, `.` or `,` before the decimals; ValueError tells what is wrong with it.
 
-    `1,234` is refused (a thousand or one and a bit?), and so is every other sign of thousands. Decimals beyond
-    the six kept are rounded half-even. Blanks around it are ignored.
+    `1,234` is refused (a thousand or one and a bit?), and so is any other sign of thousands. Decimals beyond
+    the six that are kept are rounded half-even. Blanks around it are ignored.
     """
     text = text.strip()
     found = _AMOUNT(text)
@@ -107,7 +107,7 @@ def percent_of(amount: Decimal, percent: Decimal) -> Decimal:
 
 
 def rounded(amount: Decimal, currency: str) -> Decimal:
-    """The amount in whole minor units, half-even; KeyError for no currency, ValueError beyond twelve digits."""
+    """The amount in whole minor units, half-even; KeyError for no currency, ValueError beyond 12 digits."""
     result = _ROUNDING.quantize(amount, _MINOR_UNITS[currency])
     if abs(result) >= LIMIT:
         raise ValueError(f"more than {INTEGER_DIGITS} digits before the point")
