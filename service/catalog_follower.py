@@ -1,8 +1,8 @@
 """The catalog follower: every version of the catalog that the topic holds, in memory and on disk.
 
-Each record of `catalog` is a whole version, its key the number as text; the first with a number wins. A thread
-reads the topic and keeps each version in DIR/catalog, so that a service starts without Kafka; the event loop alone
-changes what callers see.
+Each record of `catalog` is a whole version, its key the number as text; the first with a number wins. A
+thread reads the topic and keeps each version in DIR/catalog, so that a service starts without Kafka; the event
+loop alone changes what callers see.
 """
 
 import asyncio
@@ -189,7 +189,7 @@ class Shelf:
             if place not in self._bad_places:
                 self._bad_places.add(place)
                 self.broken += 1
-                log.error(
+                log.warning(
                     "catalog record %r at %s cannot be read, and is passed over: %s", number, place, error
                 )
             return None
@@ -208,7 +208,7 @@ class Shelf:
                 os.fsync(file.fileno())
             fresh.replace(path)
         except OSError as error:
-            log.error("catalog version %d is not kept on disk: %s", number, error)  # noqa: TRY400  no bug of ours
+            log.warning("catalog version %d is not kept on disk: %s", number, error)
 
 
 def _digest(value: bytes) -> bytes:

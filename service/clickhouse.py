@@ -1,8 +1,8 @@
 """ClickHouse: the only door to clickhouse_connect.
 
-The synchronous client, from async code in a thread (`asyncio.to_thread`): requests are few and large, and parsing a
-result would hold an event loop up. One client serves all threads; it has no session, because a session's lock would
-let only one request through.
+The synchronous client, from async code in a thread (`asyncio.to_thread`): requests are few and large, and
+parsing a result would hold an event loop up. One client serves all threads; it has no session, because a
+session's lock would let only one request through.
 """
 
 import contextlib
@@ -15,16 +15,19 @@ from urllib.parse import urlsplit
 
 import clickhouse_connect
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_connect.driver.httputil import get_pool_manager
 from urllib3.exceptions import HTTPError
 
 from service import outage
 from service.errors import Refused, Unavailable, Unreachable
 from service.settings import Settings
 
-log = logging.getLogger(__name__)
+# Their warnings are traces of what becomes Unavailable here; the outage says it in one line.
+for _chatty in ("clickhouse_connect", "urllib3"):
+    logging.getLogger(_chatty).setLevel(logging.ERROR)
 
-# What ClickHouse answers when the rows themselves are bad (its ErrorCodes.cpp). Only these make an insert Refused:
-# on any other, setting rows aside would empty the pipeline into quarantine because of a missing right or table.
+# What ClickHouse answers when the rows themselves are bad (its ErrorCodes.cpp). Only these make an insert
+# Refused: on any other, setting rows aside would empty the pipeline into quarantine for a missing right or table.
 _BAD_ROWS = frozenset(
     {
         *(
@@ -36,11 +39,8 @@ _BAD_ROWS = frozenset(
             38,
             41,
             72,
-            130,
-            467,
-            675,
-            676,
-        ),  # cannot parse a text, escape, date, time, number, array, bool, IP
+        ),  # cannot parse: text, escape, quotes, input, all data, date, time, number
+        *(130, 376, 467, 675, 676),  # cannot parse: array, UUID, bool, IPv4, IPv6
         *(
             53,
             69,
@@ -49,11 +49,10 @@ _BAD_ROWS = frozenset(
             131,
             321,
             349,
-            376,
             407,
             469,
             691,
-        ),  # type, range, incorrect data, size, null, UUID, decimal, constraint, enum
+        ),  # type, range, size, null, decimal, constraint, enum
     }
 )
 # What may pass by itself when a query is asked again: time, memory, load, network, replicas, disk, Keeper.
@@ -108,7 +107,8 @@ class ClickHouse:
             interface=at.scheme,
             username=settings.clickhouse_user,
             password=settings.clickhouse_password,
-            ca_cert=settings.clickhouse_ca or None,
+            # Of our own: the library's would go through HTTP_PROXY, to a server that is next door.
+            pool_mgr=get_pool_manager(ca_cert=settings.clickhouse_ca or None),
             connect_timeout=5,
             send_receive_timeout=int(settings.clickhouse_timeout_s) or 1,
             autogenerate_session_id=False,
@@ -124,7 +124,7 @@ class ClickHouse:
         try:
             return str(self.command("SELECT version()", database=False))
         except Unavailable as error:
-            raise Unreachable(f"{error}; is it running, and is ROUNDTRIP_CLICKHOUSE right?") from error
+            raise Unreachable(f"{error} (ROUNDTRIP_CLICKHOUSE)") from error
 
     def query(
         self,
@@ -207,8 +207,11 @@ class ClickHouse:
         except (ClickHouseError, HTTPError, OSError) as error:
             code = getattr(error, "code", None) or 0
             if not code:
-                self._server.lost(_short(error))
-                raise Unavailable(f"ClickHouse at {self._settings.clickhouse}: {_short(error)}") from error
+                why = _short(_root(error))
+                self._server.lost(why)
+                raise Unavailable(
+                    f"ClickHouse at {self._settings.clickhouse} cannot be reached: {why}"
+                ) from error
             self._server.found()
             raise _answered(code, error, insert=insert) from error
         self._server.found()
@@ -233,13 +236,22 @@ def _answered(code: int, error: Exception, *, insert: bool) -> Refused | Unavail
 
 
 _ROW = re.compile(r"\(at row (\d+)\)")
-_MAX_TEXT = 300  # ClickHouse quotes the rows; a line in a log or a quarantine record need not
+_ROWS_AFTER = re.compile(r" before: '.*?'(?=: \()")
+_MAX_TEXT = 300
 
 
-def _short(error: Exception) -> str:
-    """One line of what the library says, without its own preamble."""
+def _short(error: BaseException) -> str:
+    """One line of what the library says, without its own preamble and without the rows that follow a bad value."""
     text = " ".join(str(error).split())
     text = (
         text.split("server response: ", 1)[-1].replace("Code: ", "code ", 1).replace("DB::Exception: ", "", 1)
     )
+    text = _ROWS_AFTER.sub("", text)
     return text if len(text) <= _MAX_TEXT else text[:_MAX_TEXT] + "…"
+
+
+def _root(error: BaseException) -> BaseException:
+    """The first cause: `Connection refused` says more than the library's words around it."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return error

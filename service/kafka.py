@@ -326,7 +326,7 @@ class Reader:
                     "session.timeout.ms": int(settings.kafka_session_s * 1000),
                     "max.poll.interval.ms": 900_000,
                     "queued.max.messages.kbytes": 16_384,  # a partition's; the default of 64 MiB times 64 is 4 GiB
-                    "fetch.message.max.bytes": 1_048_576,
+                    "fetch.queue.backoff.ms": 50,  # with small queues the default of 1 s is the throughput
                 },
             ),
         )
@@ -342,7 +342,7 @@ class Reader:
     def _named(self, partitions: Iterable[Any]) -> list[Partition]:
         return [(each.topic.removeprefix(self._settings.topic_prefix), each.partition) for each in partitions]
 
-    def _wired(self, partition: Partition, offset: int = ck.OFFSET_INVALID, note: str | None = None) -> Any:
+    def _wired(self, partition: Partition, offset: int = ck.OFFSET_INVALID, note: str = "") -> Any:
         topic, number = partition
         return ck.TopicPartition(self._settings.topic_prefix + topic, number, offset, note)
 
@@ -416,7 +416,9 @@ class Reader:
         Unavailable where it could not be stored, for one because the partition belongs to another by now.
         """
         if offsets:
-            wired = [self._wired(each, offset, (notes or {}).get(each)) for each, offset in offsets.items()]
+            wired = [
+                self._wired(each, offset, (notes or {}).get(each, "")) for each, offset in offsets.items()
+            ]
             await self._do(self._commit, wired)
 
     def _commit(self, wired: list[Any]) -> None:

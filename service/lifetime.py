@@ -59,7 +59,7 @@ class Lifetime:
         """The process stops and ends with this error; any thread may call it."""
         if self._failure is None:
             self._failure = error
-        self._loop.call_soon_threadsafe(self.stop, f"{type(error).__name__}")
+        self._loop.call_soon_threadsafe(self.stop, f"it failed ({type(error).__name__})")
 
     async def wait(self) -> None:
         """Returns when the stop begins."""
@@ -127,7 +127,7 @@ def log_to_stderr(service: str, level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Line(service))
     logging.basicConfig(handlers=[handler], level=level, force=True)
-    for chatty in ("asyncio", "aiokafka", "aiohttp.access", "urllib3", "clickhouse_connect", "faust", "mode"):
+    for chatty in ("asyncio", "aiokafka", "aiohttp.access", "faust", "mode"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(level)))
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 log = logging.getLogger(__name__)
 
+STALE_S = 5.0  # a complaint so soon after the recovery is another connection's, and late
+
 
 class Outage:
     """What is known of one server's reachability; any thread may tell it."""
@@ -15,6 +17,7 @@ class Outage:
         self._name = name
         self._clock = clock
         self._since = 0.0
+        self._found = 0.0
         self._lock = threading.Lock()
 
     @property
@@ -25,9 +28,10 @@ class Outage:
     def lost(self, why: str) -> None:
         """The loss is known, and was logged once."""
         with self._lock:
-            if self._since:
+            now = self._clock()
+            if self._since or now - self._found < STALE_S:
                 return
-            self._since = self._clock()
+            self._since = now
         log.warning("%s cannot be reached: %s; trying again until it can", self._name, why)
 
     def found(self) -> None:
@@ -35,7 +39,10 @@ class Outage:
         if not self._since:
             return
         with self._lock:
-            lasted, self._since = self._clock() - self._since, 0.0
+            if not self._since:
+                return  # another thread told it
+            self._found = self._clock()
+            lasted, self._since = self._found - self._since, 0.0
         log.warning("%s can be reached again after %.0f s", self._name, lasted)
 
 
