@@ -159,7 +159,7 @@ def _terms(catalog: Catalog, goal: Goal, tiers: set[str], place: Place) -> Itera
             yield warning(at, "has no condition, so the terms after it never apply")
         for m, number in enumerate(term.affiliate):
             if catalog.affiliate(number) is None:
-                yield error((*at, "affiliate", m), f"there is no affiliate {number}")
+                yield warning((*at, "affiliate", m), f"there is no affiliate {number}, so it never applies")
         for m, code in enumerate(term.country):
             if not _COUNTRY.fullmatch(code):
                 yield error((*at, "country", m), f"no ISO 3166 code of two capitals: {code[:20]!r}")
