@@ -7,13 +7,14 @@ import json
 
 import msgspec
 
-from schemas import catalog, decisions, facts
+from schemas import decisions, facts
+from schemas.catalog_versions import CatalogVersion
 from schemas.topics import CATALOG
 
 
 def json_schemas() -> dict[str, str]:
     """Topic name to the text of its file."""
-    types: dict[str, type] = {**facts.TYPES, **decisions.TYPES, CATALOG: catalog.CatalogVersion}
+    types: dict[str, type] = {**facts.TYPES, **decisions.TYPES, CATALOG: CatalogVersion}
     return {topic: json.dumps(_schema(topic, kind), indent=1) + "\n" for topic, kind in types.items()}
 
 
