@@ -146,7 +146,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     writer_batch_rows: Annotated[
         int,
         _about(
-            "Rows at which the writer inserts without waiting. 5 000 is where the cost of an insert no longer counts.",
+            "Rows at which the writer inserts at once. 5 000: where an insert's own cost no longer counts.",
             "writer",
             ge=1,
             le=1_000_000,
@@ -155,8 +155,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     writer_batch_s: Annotated[
         float,
         _about(
-            "Seconds after which the writer inserts what it has: how late a row may be visible, against how many"
-            " parts ClickHouse must merge.",
+            "Seconds after which the writer inserts what it has: how late a row may be visible, against how"
+            " many parts ClickHouse must merge.",
             "writer",
             gt=0,
             le=60,

@@ -1,1 +1,1 @@
-"""The writer fills ClickHouse; the notifier calls the affiliates' trackers."""
+"""The sinks: what Kafka holds goes to ClickHouse (writer) and to partners (notifier)."""

@@ -1,0 +1,133 @@
+"""The writer as a process between a real Kafka and a real ClickHouse."""
+
+import asyncio
+import uuid
+
+import msgspec
+import pytest
+
+from deploy.clickhouse_server import ClickHouseServer
+from schemas import facts
+from service.clickhouse import ClickHouse
+from service.kafka import Admin, Outgoing, Producer, Reader
+from service.settings import Settings
+from sinks.writer import GROUP
+from tests.sinks.examples import case, click
+from tests.sinks.fakes import make_topics
+from tests.sinks.service_process import Service, wait_until
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.fixture
+def config(stored: Settings, kafka: str) -> Settings:
+    one = msgspec.structs.replace(stored, kafka=kafka, topic_prefix=f"{uuid.uuid4().hex[:8]}.")
+    make_topics(one)
+    return one
+
+
+def send(config: Settings, records: list[Outgoing]) -> None:
+    async def go() -> None:
+        producer = Producer(config)
+        await producer.send_all(records)
+        await producer.close()
+
+    asyncio.run(go())
+
+
+def clicks(count: int, first: int = 1) -> list[Outgoing]:
+    made = (click(n) for n in range(first, first + count))
+    return [Outgoing("clicks", one.transaction_id.encode(), facts.encode(one)) for one in made]
+
+
+def count(config: Settings, view: str = "clicks") -> int:
+    client = ClickHouse(config)
+    found = int(client.query(f"SELECT count() FROM {view}").rows[0][0])  # noqa: S608  our own views
+    client.close()
+    return found
+
+
+def committed(config: Settings) -> int:
+    with Admin(config) as admin:
+        return sum(offset for offset, _ in admin.committed(GROUP).values())
+
+
+def test_rows_are_visible_soon_and_committed_and_a_stop_is_orderly(config: Settings) -> None:
+    with Service("writer", config) as writer:
+        wait_until(lambda: bool(writer.url) and writer.status("/readyz") == 200, what=writer.lines)
+        one = case(0)
+        send(config, [*clicks(1_000), Outgoing("conversions", b"t1:0", one.value, 2)])
+        wait_until(lambda: count(config) == 1_000 and count(config, "conversions") == 1, 10, writer.lines)
+        wait_until(lambda: committed(config) == 1_001, 10, writer.lines)
+        assert 'roundtrip_writer_rows_total{table="click_facts"} 1000.0' in writer.body("/metrics")
+        assert writer.stop() == 0
+
+
+def test_killed_at_any_moment_it_loses_and_doubles_nothing(config: Settings) -> None:
+    send(config, clicks(3_000))
+    for _ in range(3):
+        with Service("writer", config, ROUNDTRIP_WRITER_BATCH_ROWS="500") as writer:
+            wait_until(lambda: count(config) >= 500, what=writer.lines)
+    send(config, clicks(500, first=3_001))
+    with Service("writer", config) as writer:
+        wait_until(lambda: count(config) == 3_500, what=writer.lines)
+        wait_until(lambda: committed(config) == 3_500, what=writer.lines)
+
+
+def test_it_waits_for_clickhouse_says_so_once_and_goes_on(
+    config: Settings, clickhouse_server: ClickHouseServer
+) -> None:
+    with Service("writer", config) as writer:
+        wait_until(lambda: bool(writer.url) and writer.status("/readyz") == 200, what=writer.lines)
+        clickhouse_server.kill()
+        try:
+            send(config, clicks(200))
+            wait_until(lambda: writer.status("/readyz") == 503, what=writer.lines)
+            send(config, clicks(200, first=201))
+            assert committed(config) == 0
+        finally:
+            clickhouse_server.start()
+        wait_until(lambda: count(config) == 400, what=writer.lines)
+        wait_until(lambda: writer.status("/readyz") == 200, what=writer.lines)
+        about = [line for line in writer.lines() if "ClickHouse" in line and "WARNING" in line]
+        assert len(about) == 2, about
+
+
+def test_without_topics_or_tables_it_says_migrate_and_waits(config: Settings) -> None:
+    bare = msgspec.structs.replace(config, topic_prefix=f"{uuid.uuid4().hex[:8]}.")
+    with Service("writer", bare) as writer:
+        wait_until(lambda: any("roundtrip migrate" in line for line in writer.lines()), what=writer.lines)
+        make_topics(bare)
+        send(bare, clicks(5))
+        wait_until(lambda: count(bare) == 5, what=writer.lines)
+        assert writer.stop() == 0
+
+
+def test_offsets_of_another_log_are_noticed_and_it_begins_at_the_earliest(config: Settings) -> None:
+    """Guard: a new cluster or topic under the old group's offsets."""
+
+    async def commit_for_another_log() -> None:
+        reader = Reader(config, GROUP, ["clicks"])
+        async with asyncio.timeout(30):
+            while not reader.assigned():
+                await reader.read(1, 0.1)
+        places = [("clicks", number) for number in range(4)]
+        await reader.commit(dict.fromkeys(places, 5), dict.fromkeys(places, "gone:topic"))
+        await reader.close()
+
+    send(config, clicks(100))
+    asyncio.run(commit_for_another_log())
+    with Service("writer", config) as writer:
+        wait_until(lambda: count(config) == 100, what=writer.lines)
+        assert any("is a new log" in line for line in writer.lines())
+
+
+def test_two_writers_share_the_partitions(config: Settings) -> None:
+    second = msgspec.structs.replace(config, dir=config.dir / "second")
+    with Service("writer", config) as one, Service("writer", second) as other:
+        send(config, clicks(2_000))
+        wait_until(lambda: count(config) == 2_000, what=one.lines)
+        send(config, clicks(2_000, first=2_001))
+        wait_until(lambda: count(config) == 4_000, what=other.lines)
+        assert (one.stop(), other.stop()) == (0, 0)
+        wait_until(lambda: committed(config) == 4_000)
