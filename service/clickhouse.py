@@ -124,7 +124,7 @@ class ClickHouse:
         try:
             return str(self.command("SELECT version()", database=False))
         except Unavailable as error:
-            raise Unreachable(f"{error} (ROUNDTRIP_CLICKHOUSE)") from error
+            raise Unreachable(str(error)) from error
 
     def query(
         self,

@@ -75,32 +75,36 @@ class Lifetime:
             raise self._failure
 
     async def _until_stopped(self, main: Callable[["Lifetime"], Awaitable[None]]) -> None:
-        """Main may watch `stopping` itself; where it does not, it is cancelled when the stop begins."""
+        """Main has ended: by itself, soon after the stop began, or cancelled after half the time for it."""
         work = asyncio.ensure_future(main(self))
         stop = asyncio.ensure_future(self.stopping.wait())
         await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
         self.stopping.set()
-        await asyncio.wait({work}, timeout=MAIN_GRACE_S)
+        await asyncio.wait({work}, timeout=self.settings.drain_s / 2)
         await _cancelled(work)
         await _cancelled(stop)
         if not work.cancelled() and (error := work.exception()):
             raise error
 
     async def _close(self) -> None:
+        """Every closer was awaited, whatever another raised; the first failure is raised at the end."""
         deadline = time.monotonic() + self.settings.drain_s
+        failures: list[Exception] = []
         while self._closers:
             name, close = self._closers.pop()
             try:
-                await asyncio.wait_for(close(), max(deadline - time.monotonic(), 0.1))
+                await asyncio.wait_for(close(), max(deadline - time.monotonic(), LEAST_S))
             except TimeoutError:
-                log.warning(
-                    "%s did not end within ROUNDTRIP_DRAIN_S=%g; given up", name, self.settings.drain_s
-                )
+                log.warning("%s did not end within ROUNDTRIP_DRAIN_S=%g; given up", name, self.settings.drain_s)
+            except Exception as error:  # noqa: BLE001  raised below, when all are closed
+                failures.append(error)
         for task in tuple(self._tasks):
             await _cancelled(task)
+        if failures:
+            raise failures[0]
 
 
-MAIN_GRACE_S = 1.0  # main has nothing left to do once the stop began: its closers do it
+LEAST_S = 0.1  # a closer's time when those before it took everything
 
 
 async def _cancelled(task: "asyncio.Future[Any]") -> None:
