@@ -1,0 +1,340 @@
+"""The partitions of this process: opened when assigned, fed with fetches, closed when revoked.
+
+The order of effects for a fetch: decide; write state, positions and what is to be sent in one synced write a
+partition number; send and wait for Kafka; only then let the positions be committed. After a crash the state's
+positions are the truth, and what its outbox holds is sent again before anything is read.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+from faust.types import TP
+
+from schemas import times
+from schemas.reasons import Reason
+from service import outage
+from service.errors import RecordsRefused, Unavailable, Unreachable
+from service.kafka import Outgoing, Record
+from service.settings import Settings
+from streams import logs
+from streams.batch import Batch, Decide, Tally
+from streams.layout import Position
+from streams.logs import Logs
+from streams.metrics import Metrics
+from streams.quarantine import quarantined
+from streams.state import Busy, Partition, Store
+from streams.transport import Fetch, Slice
+
+log = logging.getLogger(__name__)
+
+OPEN_S: Final = 30.0  # for another process of the same directory to let go; longer means it hangs
+RETRY_S: Final = 0.5
+LAST_SEND_S: Final = (
+    3.0  # a stop waits so long for Kafka; what is not acknowledged by then is sent at the next start
+)
+RESUME_AT_ONCE: Final = 1_000  # transactions whose catalog came, in one write
+
+
+class Sender(Protocol):
+    """What is asked of service.kafka.Producer."""
+
+    async def send_all(self, records: Sequence[Outgoing]) -> None: ...  # noqa: D102  see there
+
+
+class Positions(Protocol):
+    """What is asked of the transport's consumer."""
+
+    def handled(self, offsets: Mapping[TP, int]) -> None: ...  # noqa: D102  see there
+    async def seek(self, partition: TP, offset: int) -> None: ...  # noqa: D102  see Faust
+
+
+class Work:
+    """What a fetch brought of one partition number: records in order, and the positions after them."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.positions: dict[str, Position] = {}
+
+
+class Joiner:
+    """All that this process keeps of its partitions. One fetch at a time; belongs to one event loop."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        decide: Decide,
+        metrics: Metrics,
+        fail: Callable[[BaseException], None],
+        read_logs: Callable[[Settings], Logs] = logs.read,
+    ) -> None:
+        self.store = Store(settings.dir / "joiner")
+        self._settings = settings
+        self._decide = decide
+        self._metrics = metrics
+        self._fail = fail
+        self._read = read_logs
+        self._open: dict[int, Partition] = {}
+        self._next: dict[tuple[str, int], int] = {}
+        self._logs: Logs | None = None
+        self._turn = asyncio.Lock()  # a fetch, a resend, a catalog's arrival, a closing: one after another
+        self._assignments = 0
+        self._failed = False
+        self._stopping = asyncio.Event()
+        self.sender: Sender | None = None
+        self.consumer: Positions | None = None
+        self.assigned = False
+        self.busy_since = 0.0
+
+    @property
+    def partitions(self) -> list[int]:
+        """The partition numbers that are open here."""
+        return sorted(self._open)
+
+    # What Faust calls
+
+    async def start_at(self, assigned: frozenset[TP]) -> Mapping[TP, int] | None:
+        """Where to read; the partitions are open, what their outboxes held is in Kafka. None: too late."""
+        try:
+            return await self._start_at(assigned)
+        except Unavailable:
+            return None  # a stop while Kafka is away
+        except Exception as error:  # noqa: BLE001  Faust would swallow some of them and wait for ever
+            self.fail(error)
+            return None
+
+    async def released(self, revoked: frozenset[TP]) -> None:
+        """The states of these partitions are closed: another process may open them."""
+        self._assignments += 1
+        async with self._turn:
+            for number in {tp.partition for tp in revoked}:
+                self._close(number)
+
+    async def handle(self, fetch: Fetch) -> None:
+        """The fetch has taken effect and may be committed; or it has not, and the process ends."""
+        if self._failed or self._stopping.is_set():
+            return
+        async with self._turn:
+            self.busy_since = time.monotonic()
+            try:
+                await self._take(fetch)
+            except Unavailable:
+                log.info("stopping while Kafka is away: what was decided is kept and sent at the next start")
+            except Exception as error:  # noqa: BLE001  Faust would acknowledge the fetch and go on
+                self.fail(error)
+            finally:
+                self.busy_since = 0.0
+
+    # What the worker calls
+
+    async def resume(self) -> int:
+        """Transactions whose catalog has come are decided; how many partitions still hold some that wait."""
+        async with self._turn:
+            for partition in list(self._open.values()):
+                await self._resume(partition)
+            await self._send()
+            return sum(bool(partition.waiting(b"", 1)) for partition in self._open.values())
+
+    def stop(self) -> None:
+        """Nothing more is taken; the fetch in work comes to its end."""
+        self._stopping.set()
+
+    async def close(self) -> None:
+        """All states are closed."""
+        async with self._turn:
+            for number in self.partitions:
+                self._close(number)
+
+    def fail(self, error: BaseException) -> None:
+        """Nothing is taken any more, nothing further is committed, and the process ends."""
+        self._failed = True
+        self._fail(error)
+
+    # Assignment
+
+    async def _start_at(self, assigned: frozenset[TP]) -> Mapping[TP, int] | None:
+        turn = self._assignments
+        found = await self._read_logs()
+        numbers = {tp.partition for tp in assigned}
+        deadline = time.monotonic() + OPEN_S
+        while turn == self._assignments:
+            try:
+                self._own(numbers)
+                break
+            except Busy:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(RETRY_S)
+        if turn != self._assignments:
+            return None
+        self._logs = found
+        offsets = {tp: self._begin(found, tp) for tp in assigned}
+        async with self._turn:
+            await self._send()
+        self.assigned = True
+        return offsets
+
+    async def _read_logs(self) -> Logs:
+        while True:
+            try:
+                return await asyncio.to_thread(self._read, self._settings)
+            except Unreachable as error:
+                if self._stopping.is_set():
+                    raise Unavailable(str(error)) from error
+                outage.of(f"Kafka at {self._settings.kafka}").lost(str(error))
+                await asyncio.sleep(RETRY_S)
+
+    def _own(self, numbers: Iterable[int]) -> None:
+        for number in self._open.keys() - set(numbers):
+            self._close(number)
+        for number in sorted(set(numbers) - self._open.keys()):
+            self._open[number] = self.store.open(number)
+        self._metrics.partitions.set(len(self._open))
+
+    def _begin(self, found: Logs, tp: TP) -> int:
+        topic = self._unprefixed(tp.topic)
+        partition = self._open[tp.partition]
+        offset, notable = logs.begin(found, (topic, tp.partition), partition.positions.get(topic))
+        if notable:
+            log.warning("%s", notable)
+        self._next[topic, tp.partition] = offset
+        return offset
+
+    def _close(self, number: int) -> None:
+        if partition := self._open.pop(number, None):
+            partition.close()
+        for key in [key for key in self._next if key[1] == number]:
+            del self._next[key]
+        self._metrics.partitions.set(len(self._open))
+
+    # A fetch
+
+    async def _take(self, fetch: Fetch) -> None:
+        work, ends = await self._sorted(fetch)
+        started = time.perf_counter()
+        for number, part in work.items():
+            tally = await asyncio.to_thread(self._absorb, self._open[number], part)
+            self._metrics.count(tally)
+            for topic, position in part.positions.items():
+                self._next[topic, number] = position.offset
+                self._metrics.positions.labels(topic, number).set(position.offset)
+        self._metrics.decided.observe(time.perf_counter() - started)
+        await self._send()
+        if self.consumer and ends:
+            self.consumer.handled(ends)
+
+    async def _sorted(self, fetch: Fetch) -> tuple[dict[int, Work], dict[TP, int]]:
+        """By partition number what is new in the fetch; and where each of its partitions then stands."""
+        work: dict[int, Work] = {}
+        ends: dict[TP, int] = {}
+        for part in fetch.slices:
+            topic = self._unprefixed(part.topic)
+            expected = self._next.get((topic, part.partition))
+            if expected is None or self._logs is None:
+                continue  # revoked in the meantime
+            if part.start > expected and not await self._were_deleted(topic, part, expected):
+                continue
+            into = work.setdefault(part.partition, Work())
+            into.records += [_record(topic, each) for each in part.records if each.offset >= expected]
+            into.positions[topic] = Position(max(part.end, expected), self._logs.identity[topic])
+            ends[TP(part.topic, part.partition)] = max(part.end, expected)
+        return work, ends
+
+    async def _were_deleted(self, topic: str, part: Slice, expected: int) -> bool:
+        """Whether Kafka itself no longer has what is missing before a slice; if it has, it is read again."""
+        found = await self._read_logs()
+        first = found.start[topic, part.partition]
+        if first > expected:
+            log.error(
+                "%s/%d: records %d to %d were deleted before they were read",
+                topic,
+                part.partition,
+                expected,
+                first - 1,
+            )
+            return part.start <= first
+        log.warning(
+            "%s/%d: %d came where %d was due; reading again", topic, part.partition, part.start, expected
+        )
+        if self.consumer:
+            await self.consumer.seek(TP(part.topic, part.partition), expected)
+        return False
+
+    def _absorb(self, partition: Partition, part: Work) -> Tally:
+        """In a thread of its own: the health page answers while a batch is decided."""
+        batch = Batch(partition, self._decide, _now_ms())
+        batch.absorb(part.records)
+        batch.changes.positions = part.positions
+        partition.apply(batch.changes)
+        return batch.tally
+
+    async def _resume(self, partition: Partition) -> None:
+        """Everything that waits was tried once."""
+        after = b""
+        while waiting := partition.waiting(after, RESUME_AT_ONCE):
+            batch = Batch(partition, self._decide, _now_ms())
+            await asyncio.to_thread(batch.resume, [transaction for _, transaction in waiting])
+            await asyncio.to_thread(partition.apply, batch.changes)
+            self._metrics.count(batch.tally)
+            after = waiting[-1][0] + b"\x00"
+
+    # Sending
+
+    async def _send(self) -> None:
+        """Everything that the outboxes hold is in Kafka. Unavailable only at a stop while Kafka is away."""
+        while records := [record for partition in self._open.values() for record in partition.unsent()]:
+            self._metrics.outbox.set(len(records))
+            try:
+                await self._send_once(records)
+            except RecordsRefused as error:
+                await self._send_refused(records, error)
+            except Unavailable as error:
+                if self._stopping.is_set():
+                    raise
+                log.debug("sending again: %s", error)
+                await asyncio.sleep(RETRY_S)
+                continue
+            for partition in self._open.values():
+                partition.sent()
+        self._metrics.outbox.set(0)
+
+    async def _send_once(self, records: Sequence[Outgoing]) -> None:
+        """As the sender does; once a stop has begun, within LAST_SEND_S."""
+        sending = asyncio.ensure_future(self._producer().send_all(records))
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait({sending, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({sending}, timeout=LAST_SEND_S)
+            if not sending.done():
+                raise Unavailable("Kafka did not acknowledge before the stop")
+            await sending
+        finally:
+            stopping.cancel()
+            sending.cancel()
+
+    async def _send_refused(self, records: Sequence[Outgoing], error: RecordsRefused) -> None:
+        """What Kafka will never take is kept in quarantine; where it takes that neither, the process ends."""
+        now = times.from_ms(_now_ms())
+        log.error("%s; kept in quarantine", error)
+        for index, why in error.indexes.items():
+            topic, key, value, partition = records[index]
+            lost = Record(topic, -1 if partition is None else partition, -1, 0, key, value)
+            await self._send_once([quarantined(lost, Reason.OVER_LIMIT, why, now)])
+
+    def _producer(self) -> Sender:
+        if self.sender is None:
+            raise RuntimeError("nothing to send with: set `sender` first")
+        return self.sender
+
+    def _unprefixed(self, topic: str) -> str:
+        return topic.removeprefix(self._settings.topic_prefix)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _record(topic: str, read: Any) -> Record:
+    return Record(topic, read.partition, read.offset, read.timestamp, read.key or b"", read.value or b"")

@@ -1,0 +1,43 @@
+"""The joiner's numbers for /metrics."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from streams.batch import Tally
+
+
+class Metrics:
+    """One set of the joiner's metrics in a registry."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, what: str) -> Counter:
+            return Counter(f"roundtrip_joiner_{name}", what, registry=registry)
+
+        def gauge(name: str, what: str, labels: tuple[str, ...] = ()) -> Gauge:
+            return Gauge(f"roundtrip_joiner_{name}", what, labels, registry=registry)
+
+        self._tally = {
+            "facts": counter("facts", "New facts"),
+            "again": counter("facts_again", "Facts whose receipt was known"),
+            "quarantined": counter("quarantined", "Records that could not be used"),
+            "contradicting": counter(
+                "contradicting", "Receipts that came again with other content: look into it"
+            ),
+            "cases": counter("cases", "Cases sent"),
+            "conversions": counter("conversions", "Conversions in cases whose content changed"),
+            "notices": counter("notices", "Notices sent"),
+        }
+        self.partitions = gauge("partitions", "Partition numbers owned")
+        self.outbox = gauge("outbox", "Records decided and not yet acknowledged by Kafka")
+        self.waiting = gauge("waiting_partitions", "Partitions with transactions whose catalog has not come")
+        self.positions = gauge("position", "Next offset to read", ("topic", "partition"))
+        self.decided = Histogram(
+            "roundtrip_joiner_batch_seconds",
+            "Time to decide and store one fetch",
+            registry=registry,
+            buckets=(0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 15),
+        )
+
+    def count(self, tally: Tally) -> None:
+        """A batch's tally is added."""
+        for name, metric in self._tally.items():
+            metric.inc(getattr(tally, name))

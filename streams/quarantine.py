@@ -1,0 +1,49 @@
+"""A record that cannot be used, as the quarantine record that keeps it."""
+
+import base64
+import hashlib
+
+import msgspec
+
+from schemas import decisions
+from schemas.facts import ReceiptId
+from schemas.reasons import Reason
+from service.kafka import Outgoing, Record
+
+READER = "joiner"
+MAX_VALUE_BYTES = 512 << 10  # as base64 still under Kafka's default limit of 1 MB a record
+_MAX_DETAIL = 500
+
+
+class _Receipt(msgspec.Struct):
+    receipt_id: ReceiptId
+
+
+def quarantined(record: Record, reason: Reason, detail: str, at: str) -> Outgoing:
+    """What is to be sent: the whole record, why it was no use, and where it lies. at: the worker's clock."""
+    receipt_id = _receipt_of(record.value)
+    identity = receipt_id or hashlib.sha256(record.value).hexdigest()
+    if len(record.value) > MAX_VALUE_BYTES:
+        detail = f"{detail}; the record is too large to be copied and lies only in its topic"
+    kept = decisions.Quarantine(
+        identity=identity,
+        receipt_id=receipt_id,
+        reader=READER,
+        reason=reason,
+        detail=detail[:_MAX_DETAIL],
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        key=record.key.decode(errors="backslashreplace")[:_MAX_DETAIL],
+        value=base64.b64encode(record.value).decode() if len(record.value) <= MAX_VALUE_BYTES else "",
+        at=at,
+    )
+    return Outgoing("quarantine", identity.encode(), decisions.encode(kept))
+
+
+def _receipt_of(value: bytes) -> str:
+    """The receipt_id where the bytes still tell it, else nothing."""
+    try:
+        return msgspec.json.decode(value, type=_Receipt).receipt_id
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""

@@ -1,0 +1,160 @@
+"""The command `joiner`: a Faust worker that turns facts into conversions."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import time
+from typing import Any, Final
+
+from schemas.topics import FACTS
+from service import lifetime, outage, settings
+from service.catalog_follower import Follower
+from service.errors import Problem, Unreachable
+from service.health import Health
+from service.kafka import Admin, Producer
+from service.lifetime import Lifetime
+from service.settings import Settings
+from streams import app, decide
+from streams.joiner import Joiner
+from streams.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+RETRY_S: Final = 1.0
+STUCK_S: Final = 60.0  # a consumer that silently stops advancing is Faust's most reported fault
+WAITING_S: Final = 60.0  # a catalog travels in seconds: one that is missed for a minute is worth an alarm
+LINGER_MS: Final = 1.0  # a fetch's results are handed over at once; waiting for more of them only costs time
+NEEDED: Final = (*FACTS, "conversions", "notices", "quarantine")
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Nothing: it is told everything by ROUNDTRIP_* settings."""
+    parser.epilog = "Everything is set by ROUNDTRIP_* variables: docs/settings.md."
+
+
+def run(_: argparse.Namespace) -> int:
+    """The exit code of a joiner that ran until it was stopped."""
+    return lifetime.run("joiner", settings.read("joiner"), main)
+
+
+async def main(life: Lifetime) -> None:
+    """Joins until the stop."""
+    await Worker(life).run()
+
+
+class Worker:
+    """One joiner process, from start to stop."""
+
+    def __init__(self, life: Lifetime) -> None:
+        self._life = life
+        self._settings = life.settings
+        self._kafka = outage.of(f"Kafka at {life.settings.kafka}")
+        self._catalog_came = asyncio.Event()
+        self._waiting_since = 0.0
+
+    async def run(self) -> None:
+        """Everything is started in order; the stop closes in the opposite one."""
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(app.OneLine())
+        health = Health("joiner")
+        self._life.on_close("health", health.close)
+        self._follower = Follower(self._settings, on_version=lambda _: self._catalog_came.set())
+        self._joiner = Joiner(self._settings, self._decide, Metrics(health.registry), self._life.fail)
+        self._add_checks(health)
+        port = await health.serve(self._settings.host, self._settings.port)
+        log.info("health on http://%s:%d/readyz", self._settings.host, port)
+        self._life.on_close("state", self._joiner.close)
+        self._life.on_close("catalog", self._follower.close)
+        self._follower.start()
+        await self._topics_are_there()
+        self._joiner.sender = producer = Producer(self._settings, linger_ms=LINGER_MS)
+        self._life.on_close("producer", producer.close)
+        await self._join()
+        await self._life.wait()
+
+    async def _join(self) -> None:
+        joiner = self._joiner
+        faust = app.build(self._settings, joiner.handle, joiner.start_at, joiner.released)
+        joiner.consumer = faust.consumer
+        self._life.on_close("faust", lambda: self._leave(faust))
+        await faust.start()
+        self._life.spawn(self._watch(faust), "faust")
+        self._life.spawn(self._resume(), "waiting transactions")
+        log.info("joining; state in %s", self._settings.dir / "joiner")
+
+    async def _leave(self, faust: Any) -> None:
+        """The fetch in work is done, its positions are committed, the group was left."""
+        self._joiner.stop()
+        try:
+            async with asyncio.timeout(self._settings.drain_s / 2):
+                await faust.stop()
+        except TimeoutError:
+            log.warning(
+                "Faust did not end in %.0f s; what was read and not committed is read again",
+                self._settings.drain_s / 2,
+            )
+
+    async def _watch(self, faust: Any) -> None:
+        """Faust's own end is the process's: it never comes back from a crash."""
+        await faust._crashed.wait()  # noqa: SLF001  mode has no public way to wait for it
+        if not self._life.stopping.is_set():
+            raise Problem(f"Faust ended: {faust.crash_reason!r}; start the joiner again")
+
+    def _decide(self, facts: Any) -> Any:
+        return decide.decide_transaction(facts, self._follower.history)
+
+    async def _topics_are_there(self) -> None:
+        """Kafka answered, and every topic is as chosen at installation; one line while it is not so."""
+        said = ""
+        while True:
+            try:
+                missing = await asyncio.to_thread(_missing_topics, self._settings)
+            except Unreachable as error:
+                missing = str(error)
+            if not missing:
+                break
+            if missing != said:
+                log.warning("%s; waiting", missing)
+            said = missing
+            await asyncio.sleep(RETRY_S)
+
+    async def _resume(self) -> None:
+        """What waits for a catalog is tried when one comes, and every half minute."""
+        while True:
+            partitions = await self._joiner.resume()
+            self._waiting_since = (self._waiting_since or time.monotonic()) if partitions else 0.0
+            self._catalog_came.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._catalog_came.wait(), WAITING_S / 2)
+
+    def _add_checks(self, health: Health) -> None:
+        health.check("kafka", lambda: "cannot be reached" if self._kafka.since else "")
+        health.check("assigned", lambda: "" if self._joiner.assigned else "no partitions assigned yet")
+        health.check("catalog", lambda: "; ".join(self._follower.alarms()))
+        health.check("moving", self._stuck)
+        health.check("waiting", self._waiting)
+
+    def _stuck(self) -> str:
+        since = self._joiner.busy_since
+        lasts = time.monotonic() - since if since else 0.0
+        return f"one fetch has been in work for {lasts:.0f} s" if lasts > STUCK_S else ""
+
+    def _waiting(self) -> str:
+        lasts = time.monotonic() - self._waiting_since if self._waiting_since else 0.0
+        return f"transactions wait for a catalog version since {lasts:.0f} s" if lasts > WAITING_S else ""
+
+
+def _missing_topics(config: Settings) -> str:
+    """What must be done before joining, if anything. Problem where waiting cannot help."""
+    with Admin(config) as admin:
+        admin.check()
+        found = admin.describe(NEEDED)
+    for name in (*FACTS, "conversions"):
+        if name in found and found[name].partitions != config.partitions:
+            raise Problem(
+                f"topic {name} has {found[name].partitions} partitions,"
+                f" ROUNDTRIP_PARTITIONS says {config.partitions}; set it to what was chosen at installation"
+            )
+    missing = [name for name in NEEDED if name not in found]
+    return f"Kafka lacks the topics {', '.join(missing)}: run `roundtrip migrate`" if missing else ""
