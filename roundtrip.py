@@ -27,6 +27,17 @@ NO, WRONG_USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
 def main(arguments: list[str] | None = None) -> int:
     """The exit code: 0 yes, 1 no, 2 wrong usage, 3 a needed service cannot be reached."""
     words = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = _answered(words)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        return _pipe_closed()
+    return code
+
+
+def _answered(words: list[str]) -> int:
     name = words[0] if words else "--help"
     if name in ("-h", "--help", "help"):
         return _say(_help())
@@ -34,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _say(f"roundtrip {VERSION}\n")
     if name not in COMMANDS:
         return _unknown(name)
-    return _guarded(name, words[1:])
+    return _run(name, words[1:])
 
 
 def _say(text: str) -> int:
@@ -69,19 +80,8 @@ def _unknown(name: str) -> int:
     return WRONG_USAGE
 
 
-def _guarded(name: str, words: list[str]) -> int:
-    """The command's exit code; a Problem, Ctrl-C and a closed pipe end it without a trace."""
-    try:
-        code = _run(name, words)
-        sys.stdout.flush()
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:
-        return _pipe_closed()
-    return code
-
-
 def _run(name: str, words: list[str]) -> int:
+    """The command's exit code; a Problem is said in its own words, anything else is a bug and keeps its trace."""
     import argparse  # noqa: PLC0415  late, as all of these
     from importlib import import_module  # noqa: PLC0415
 
