@@ -189,6 +189,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: Annotated[
         int, _about("Longest body of a POST; above it 413.", "collector", ge=256, le=16_777_216)
     ] = 65_536
+    max_header_bytes: Annotated[
+        int,
+        _about(
+            "All headers of a request together; above it 431. Browsers with a full cookie jar send 8 KiB.",
+            "collector",
+            ge=1_024,
+            le=65_536,
+        ),
+    ] = 16_384
+    max_parameters: Annotated[
+        int,
+        _about(
+            "Parameters of one request, query and body together; above it 400.", "collector", ge=16, le=10_000
+        ),
+    ] = 200
     collector: Annotated[
         str, _about("Where commands reach a collector.", "adjust simulate", pattern=r"^https?://[^/@]+/?$")
     ] = "http://127.0.0.1:8080"

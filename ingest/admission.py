@@ -1,0 +1,101 @@
+"""Admission: when may we say yes.
+
+An event is accepted once it is on stable storage. Today that is Kafka's acknowledgement by all in-sync replicas;
+a journal on disk can take its place behind `Admission` without anybody else noticing.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from ingest import receipts
+from ingest.receipts import Book, Receipt
+from schemas import facts
+from schemas.facts import AnyFact
+from service.errors import Unavailable
+
+log = logging.getLogger(__name__)
+
+Build = Callable[[Receipt], AnyFact]
+"""Makes the fact of its receipt; called once, when it is sure to be tried."""
+
+ADMIT_S: Final = (
+    2.0  # a person waits this long once; after it the edge answers at once until Kafka is well again
+)
+PROBE_S: Final = 0.5  # how long after Kafka's return the first yes may come
+
+
+class Admission(Protocol):
+    """What makes events durable."""
+
+    async def accept(self, topic: str, key: str, build: Build) -> str:
+        """The receipt's ID, once the event is durable; Unavailable where it is not, or nobody can tell."""
+
+    def problem(self) -> str:
+        """Why nothing can be accepted now; empty while it can."""
+
+
+class Sender(Protocol):
+    """Kafka's producer, as far as it is needed here (service.kafka.Producer)."""
+
+    def send(self, topic: str, key: bytes, value: bytes) -> "asyncio.Future[None]":
+        """The future ends when Kafka acknowledged: None, Unavailable, or Refused for good."""
+
+
+class KafkaAdmission:
+    """Durable means acknowledged by Kafka. After a failure it says no at once until Kafka is well again."""
+
+    def __init__(self, sender: Sender, draw: Callable[[int], bytes], clock_ms: Callable[[], int]) -> None:
+        self._sender = sender
+        self._draw = draw
+        self._clock_ms = clock_ms
+        self._book = Book()
+        self._problem = "Kafka has not answered yet"
+        self._heard = 0.0
+
+    def problem(self) -> str:
+        """Why nothing can be accepted now; empty while it can."""
+        return self._problem
+
+    async def accept(self, topic: str, key: str, build: Build) -> str:
+        """The receipt's ID, once Kafka acknowledged; Unavailable after ADMIT_S, and Kafka may still have taken it."""
+        if self._problem:
+            raise Unavailable(self._problem)
+        receipt = self._receipt()
+        try:
+            async with asyncio.timeout(ADMIT_S):
+                await self._sender.send(topic, key.encode(), facts.encode(build(receipt)))
+        except TimeoutError as error:
+            self._failed(receipt, f"Kafka did not acknowledge within {ADMIT_S:.0f} s")
+            raise Unavailable(self._problem) from error
+        except Unavailable as error:
+            self._failed(receipt, str(error))
+            raise
+        self._heard = time.monotonic()
+        self._problem = ""
+        return receipt.receipt_id
+
+    def _receipt(self) -> Receipt:
+        if not self._book.epoch:
+            self._book.begin(receipts.epoch(self._clock_ms(), self._draw(receipts.RANDOM_BYTES)))
+        return self._book.next()
+
+    def _failed(self, receipt: Receipt, why: str) -> None:
+        """Nothing more is tried now; an epoch with a hole in it is over."""
+        self._problem = why
+        if receipt.receipt_id.startswith(self._book.epoch):
+            self._book.end()
+
+    async def watch(self, check: Callable[[], str]) -> None:
+        """For ever: while nothing is heard of Kafka, `check`, in a thread, says what is wrong with it, or nothing."""
+        while True:
+            if self._problem or time.monotonic() - self._heard > ADMIT_S:
+                found = await asyncio.to_thread(check)
+                if found != self._problem:
+                    log.warning("cannot accept: %s", found) if found else log.info(
+                        "accepting: Kafka is there"
+                    )
+                self._problem = found
+            await asyncio.sleep(PROBE_S)

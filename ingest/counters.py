@@ -1,0 +1,63 @@
+"""Counters: what the collector tells Prometheus."""
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from ingest.answers import ENDINGS, Ending, Result
+from ingest.routes import Endpoint
+
+MAX_LABELS: Final = 1_000  # pairs of offer and affiliate; the rest is counted as offer 0, affiliate 0
+# Seconds; the redirect's promise is 50 ms, a wait for Kafka ends at 2 s.
+_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+
+class Counters:
+    """The collector's metrics; every combination of labels is bounded."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        requests = Counter(
+            "roundtrip_requests",
+            "Requests by endpoint and how they ended",
+            ["endpoint", "ending"],
+            registry=registry,
+        )
+        self._requests = {
+            (endpoint, ending): requests.labels(endpoint.value, ending.value)
+            for endpoint in Endpoint
+            for ending in Ending
+        }
+        self._refusals = Counter(
+            "roundtrip_refusals", "Requests that were refused, by reason", ["reason"], registry=registry
+        )
+        self._unrecorded = Counter(
+            "roundtrip_unrecorded_clicks",
+            "Clicks that were redirected although nothing could take them",
+            ["offer_id", "affiliate_id"],
+            registry=registry,
+        )
+        self._pairs: set[tuple[int, int]] = set()
+        self._seconds = Histogram(
+            "roundtrip_answer_seconds", "Time to answer", ["endpoint"], buckets=_BUCKETS, registry=registry
+        )
+        self._timers = {endpoint: self._seconds.labels(endpoint.value) for endpoint in Endpoint}
+        self.in_flight = Gauge("roundtrip_in_flight", "Requests being answered", registry=registry)
+        self.unwritten = Counter(
+            "roundtrip_refusals_unwritten", "Refusals above the rate of their topic", registry=registry
+        )
+
+    def ended(self, endpoint: Endpoint, result: Result, took_s: float) -> None:
+        """One request more."""
+        self._requests[endpoint, result.ending].inc()
+        self._timers[endpoint].observe(took_s)
+        if ENDINGS[result.ending].outcome == "refused" and result.ending is not Ending.LOOKED:
+            self._refusals.labels(str(int(result.reason))).inc()
+
+    def unrecorded(self, offer_id: int, affiliate_id: int) -> None:
+        """One click more that nothing could take."""
+        pair = (offer_id, affiliate_id)
+        if pair not in self._pairs:
+            if len(self._pairs) >= MAX_LABELS:
+                pair = (0, 0)
+            self._pairs.add(pair)
+        self._unrecorded.labels(str(pair[0]), str(pair[1])).inc()

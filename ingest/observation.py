@@ -1,0 +1,235 @@
+"""Observations: what a pixel, iframe or postback comes to. Pure: clock and knowledge come in."""
+
+import hashlib
+from decimal import Decimal
+from typing import Any, Final, Literal
+
+import msgspec
+
+from ingest import cookies, moments, parameters
+from ingest.answers import Ending, Result
+from ingest.caller import address, consent
+from ingest.device import MAX_CHARACTERS as MAX_USER_AGENT
+from ingest.parameters import Fields
+from ingest.plan import Plan
+from ingest.receipts import Receipt
+from ingest.request import Knowledge, Request, number, texts
+from schemas import money, times, transaction_id
+from schemas.catalog import Catalog
+from schemas.facts import GOAL_UNRESOLVED, AnyFact, Pixel, Postback
+from schemas.reasons import Reason
+from schemas.transaction_id import Keyring, Verdict
+
+Kind = Literal["pixel", "iframe", "postback"]
+
+_TEXTS: Final = (
+    *("status", "conversion_unique_id", "promo_code"),
+    *("adv_sub", "adv_sub2", "adv_sub3", "adv_sub4", "adv_sub5"),
+    *(f"adv_unique{n}" for n in range(1, 6)),
+)
+_TRUE: Final = frozenset({"1", "true", "yes", "on"})
+
+
+class _Stated(msgspec.Struct, frozen=True):
+    """An observation's request, read, of a known transaction; problems is filled while it is read further."""
+
+    request: Request
+    known: Knowledge
+    kind: Kind
+    fields: Fields
+    transaction_id: str
+
+
+def observe(request: Request, known: Knowledge, kind: Kind) -> Plan:
+    """A statement about a transaction.
+
+    1. Two values for one field: refused.
+    2. A stated ID that is forged or malformed: refused. One of an unknown key: a postback is asked to come again,
+       what a browser says is kept, and the joiner verifies it.
+    3. No ID: a pixel or iframe that names its offer or advertiser takes this browser's last visit there.
+    4. Nothing it can belong to: refused.
+    With an ID it is a fact, whatever else is wrong with it.
+    """
+    fields = parameters.conversion(request.pairs, known.keyring)
+    found = _transaction(request, known, kind, fields)
+    offer_id, affiliate_id = (
+        number(fields.values.get("offer_id", "")),
+        number(fields.values.get("aff_id", "")),
+    )
+    if isinstance(found, Result):
+        return Plan(result=found, offer_id=offer_id, affiliate_id=affiliate_id)
+    stated = _Stated(request, known, kind, fields, found)
+    contents = _contents(stated)  # before the answer, which names its problems
+
+    def build(receipt: Receipt) -> AnyFact:
+        contents["receipt_id"], contents["previous"] = receipt.receipt_id, receipt.previous
+        return Postback(kind="postback", **contents) if kind == "postback" else Pixel(kind=kind, **contents)
+
+    return Plan(
+        result=Result(ending=Ending.ACCEPTED, problems=tuple(fields.problems)),
+        topic="postbacks" if kind == "postback" else "pixels",
+        build=build,
+        offer_id=offer_id,
+        affiliate_id=affiliate_id,
+        transaction_id=found,
+    )
+
+
+def _transaction(request: Request, known: Knowledge, kind: Kind, fields: Fields) -> str | Result:
+    """The transaction's canonical ID, or why there is none."""
+    if fields.conflict:
+        detail = f"two different values for {fields.conflict}"
+        return Result(ending=Ending.MALFORMED, reason=Reason.CONFLICTING_VALUES, detail=detail)
+    stated = fields.values.get("transaction_id", "").strip()
+    if not stated:
+        return _remembered(request, known, fields) if kind != "postback" else _NO_ID
+    checked = transaction_id.check(known.keyring, stated)
+    if checked.verdict is Verdict.GENUINE:
+        return checked.transaction_id
+    if checked.verdict is not Verdict.UNKNOWN_KEY:
+        detail = f"the transaction ID is {checked.verdict.value}"
+        return Result(ending=Ending.MALFORMED, reason=Reason.INVALID_TRANSACTION_ID, detail=detail)
+    return checked.transaction_id if kind != "postback" else _UNKNOWN_KEY
+
+
+_NO_ID: Final = Result(
+    ending=Ending.MALFORMED, reason=Reason.INVALID_TRANSACTION_ID, detail="the transaction ID is missing"
+)
+_UNKNOWN_KEY: Final = Result(
+    ending=Ending.UNAVAILABLE,
+    reason=Reason.UNAVAILABLE,
+    detail="the transaction ID is signed with a key that this edge does not have yet: send the same request again",
+)
+
+
+def _remembered(request: Request, known: Knowledge, fields: Fields) -> str | Result:
+    """This browser's last visit of the offer, or of the advertiser's offers, that the request names."""
+    catalog = known.catalog.catalog
+    if "offer_id" in fields.values:
+        offer = catalog.offer(number(fields.values["offer_id"]))
+        if offer is None:
+            return Result(ending=Ending.UNKNOWN_OFFER, reason=Reason.UNKNOWN_OFFER)
+        offers = {offer.id}
+    else:
+        advertiser_id = number(fields.values.get("advertiser_id", ""))
+        offers = {offer.id for offer in catalog.offers_of(advertiser_id)}
+    last = cookies.last_visit(request.cookies, offers, known.keyring)
+    return last.transaction_id if last else _NO_ID
+
+
+def _contents(stated: _Stated) -> dict[str, Any]:
+    """Every field of the fact but its receipt; what is not taken as sent is added to the problems."""
+    request, known, fields = stated.request, stated.known, stated.fields
+    values, catalog = fields.values, stated.known.catalog.catalog
+    _name_cuts(fields)
+    goal, goal_id = _goal(catalog, values)
+    contents: dict[str, Any] = {
+        "transaction_id": stated.transaction_id,
+        "received_at": times.from_ms(request.received_ms),
+        "occurred_at": times.from_ms(_occurred_ms(stated)),
+        "edge": known.edge,
+        "catalog_version": known.catalog.version,
+        "offer_id": _id(fields, "offer_id"),
+        "advertiser_id": _id(fields, "advertiser_id"),
+        "affiliate_id": _id(fields, "aff_id"),
+        "goal": goal,
+        "goal_id": goal_id,
+        "sale_amount": _amount(fields),
+        "sale_currency": _currency(fields),
+        "ip": request.caller.ip,
+        "user_agent": request.caller.user_agent,
+        "referer": request.caller.referer,
+        "conversion_ip": _customer_ip(fields),
+        "conversion_user_agent": values.get("user_agent", "")[:MAX_USER_AGENT],
+        "user_id": _hashed(known.keyring, values.get("user_id", "")),
+        "consent": consent(values, opts_out=request.caller.opts_out),
+        "test": values.get("test", "").strip().lower() in _TRUE,
+        "params": fields.params,
+    }
+    contents.update(texts(values, _TEXTS))
+    contents["problems"] = tuple(fields.problems)
+    return contents
+
+
+def _name_cuts(fields: Fields) -> None:
+    for name in (*_TEXTS, "goal_id"):
+        if len(fields.values.get(name, "")) > parameters.MAX_TEXT:
+            fields.problems.append(f"{name}: cut at {parameters.MAX_TEXT} characters")
+
+
+def _id(fields: Fields, name: str) -> int:
+    text = fields.values.get(name, "")
+    found = number(text)
+    if text and not found:
+        fields.problems.append(f"{name}: no ID: {text[:40]!r}")
+    return found
+
+
+def _goal(catalog: Catalog, values: dict[str, str]) -> tuple[str, int]:
+    """The goal as stated, and its ID; a name is resolved where the request names the offer too."""
+    stated = values.get("goal_id", "").strip()[: parameters.MAX_TEXT]
+    if not stated:
+        return "", 0
+    if (found := number(stated)) or set(stated) == {"0"}:
+        return stated, found
+    offer = catalog.offer(number(values.get("offer_id", "")))
+    resolved = offer.resolve_goal(stated) if offer else None
+    return stated, GOAL_UNRESOLVED if resolved is None else resolved
+
+
+def _amount(fields: Fields) -> Decimal | None:
+    text = fields.values.get("amount", "").strip()
+    if not text:
+        return None
+    try:
+        return money.parse(text)
+    except ValueError as error:
+        fields.problems.append(f"amount: {error}")
+        return None
+
+
+def _currency(fields: Fields) -> str:
+    text = fields.values.get("currency", "").strip().upper()
+    if text and not money.is_currency(text):
+        fields.problems.append(f"currency: not an ISO 4217 code: {text[:10]!r}")
+        return ""
+    return text
+
+
+def _customer_ip(fields: Fields) -> str:
+    text = fields.values.get("ip", "")
+    found = address(text)
+    if text and not found:
+        fields.problems.append("ip: no IP address")
+    return found
+
+
+def _occurred_ms(stated: _Stated) -> int:
+    """When the caller says that it happened, where it may say so."""
+    received_ms, values, problems = stated.request.received_ms, stated.fields.values, stated.fields.problems
+    text = values.get("datetime", "").strip()
+    if not text:
+        return received_ms
+    if stated.kind != "postback":
+        problems.append("datetime: only a server may state it")
+        return received_ms
+    catalog = stated.known.catalog.catalog
+    offer = catalog.offer(number(values.get("offer_id", "")))
+    advertiser_id = offer.advertiser_id if offer else number(values.get("advertiser_id", ""))
+    try:
+        return moments.read(text, catalog.time_zone_of(advertiser_id), received_ms)
+    except ValueError as error:
+        problems.append(f"datetime: {error}")
+        return received_ms
+
+
+def _hashed(keyring: Keyring, user_id: str) -> str:
+    """A name for the user that nobody can turn back without the keys: 36 hex digits.
+
+    Nothing that is signed here can pass for a transaction ID: those are 14 bytes long.
+    """
+    if not user_id:
+        return ""
+    digest = hashlib.sha256(user_id.encode()).digest()
+    parts = [keyring.sign(keyring.signing, b"user_id%d:%b" % (n, digest)) or b"" for n in range(3)]
+    return b"".join(parts).hex()

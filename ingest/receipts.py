@@ -1,0 +1,48 @@
+"""Receipts: an epoch and a sequence number without gaps, by which an accepted event is known for ever."""
+
+from typing import Final
+
+import msgspec
+
+from schemas.facts import Predecessor
+
+EPOCH_CHARACTERS: Final = 23  # 48 bits of start time and 64 random bits, five bits a character
+RANDOM_BYTES: Final = 8
+_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+class Receipt(msgspec.Struct, frozen=True, gc=False):
+    """receipt_id: `{epoch}-{sequence}`; previous: on an epoch's first receipt, the epoch before it."""
+
+    receipt_id: str
+    previous: Predecessor | None = None
+
+
+class Book:
+    """Hands out the receipts of one epoch after the other; `epoch` is the one that runs, empty where none does."""
+
+    def __init__(self) -> None:
+        self.epoch = ""
+        self._last = 0
+        self._previous: Predecessor | None = None
+
+    def begin(self, epoch: str) -> None:
+        """The next receipt is the first of this epoch, and names the epoch before it."""
+        self.epoch, self._last = epoch, 0
+
+    def next(self) -> Receipt:
+        """The next number."""
+        self._last += 1
+        previous, self._previous = self._previous, None
+        return Receipt(f"{self.epoch}-{self._last}", previous)
+
+    def end(self) -> None:
+        """The epoch is over."""
+        self._previous = Predecessor(epoch=self.epoch, last=self._last)
+        self.epoch = ""
+
+
+def epoch(start_ms: int, random: bytes) -> str:
+    """The 23 characters of an epoch: its start sorts first, its 64 random bits make it unique."""
+    number = (start_ms << 64) | int.from_bytes(random, "big")
+    return "".join([_ALPHABET[number >> shift & 31] for shift in range(110, -1, -5)])

@@ -1,0 +1,124 @@
+"""The collector: puts everything together, in order, and takes it apart in the opposite one."""
+
+import argparse
+import logging
+import os
+import time
+
+from ingest.admission import KafkaAdmission
+from ingest.caller import Proxies
+from ingest.counters import Counters
+from ingest.edge import Edge, Limits, Tools
+from ingest.handlers import Front
+from ingest.refusals import Refusals
+from ingest.request import Knowledge
+from schemas import topics
+from schemas.catalog_versions import CatalogVersion
+from schemas.transaction_id import Keyring
+from service import keys, settings
+from service.catalog_follower import Follower
+from service.errors import Unreachable
+from service.health import Health
+from service.kafka import Admin, Producer
+from service.lifetime import Lifetime, run as run_service
+from service.settings import Settings
+
+log = logging.getLogger(__name__)
+
+LINGER_MS = 5.0  # many requests share one batch; a person does not notice
+CHECK_S = 2.0
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The collector takes none: everything is a setting."""
+
+
+def run(_args: argparse.Namespace) -> int:
+    """Serves until it is told to stop."""
+    mine = settings.read("collector")
+    return run_service("collector", mine, serve)
+
+
+async def serve(lifetime: Lifetime) -> None:
+    """Requests are answered until the stop begins.
+
+    The stop: not ready, no new connections, what is in flight answered, Kafka's queue flushed.
+    """
+    mine = lifetime.settings
+    keyring = keys.keyring(mine.keys_path)
+    health = Health("collector")
+    producer = Producer(mine, linger_ms=LINGER_MS)
+    lifetime.on_close("Kafka's queue", producer.close)
+    admission = KafkaAdmission(producer, os.urandom, _now_ms)
+    counters = Counters(health.registry)
+    edge = Edge(
+        Tools(
+            edge=mine.edge,
+            admission=admission,
+            refusals=Refusals(producer, time.monotonic),
+            counters=counters,
+            proxies=Proxies(mine.trusted_proxies),
+            limits=_limits(mine),
+            draw=os.urandom,
+            clock_ms=_now_ms,
+            timer=time.perf_counter,
+        )
+    )
+    follower = _follow(mine, edge, keyring)
+    lifetime.on_close("the catalog", follower.close)
+    lifetime.spawn(admission.watch(_Kafka(mine).check), "admission")
+    health.check("catalog", lambda: "" if edge.known else "no catalog yet: roundtrip catalog apply FILE")
+    health.check("kafka", admission.problem)
+    front = Front(edge, counters, mine.max_body_bytes, health.routes())
+    port = await front.serve(mine.host, mine.port)
+    lifetime.on_close("the requests in flight", front.close)
+    log.info("collector listens on http://%s:%d", mine.host, port)
+    await lifetime.wait()
+    health.mark_down("the collector stops")
+
+
+def _follow(mine: Settings, edge: Edge, keyring: Keyring) -> Follower:
+    """The edge knows the newest catalog, from disk at once, from Kafka as it comes."""
+
+    def take(_new: CatalogVersion) -> None:
+        current = follower.current
+        if current is not None:
+            edge.known = Knowledge(edge=mine.edge, catalog=current, keyring=keyring)
+
+    follower = Follower(mine, take)
+    follower.start()
+    return follower
+
+
+def _limits(mine: Settings) -> Limits:
+    return Limits(
+        query_bytes=mine.max_query_bytes, header_bytes=mine.max_header_bytes, parameters=mine.max_parameters
+    )
+
+
+class _Kafka:
+    """Asks whether Kafka is there, with every topic that the edge writes to; for a thread."""
+
+    def __init__(self, mine: Settings) -> None:
+        self._partitions = mine.partitions
+        self._admin = Admin(mine, CHECK_S)
+
+    def check(self) -> str:
+        """What is wrong, or nothing."""
+        try:
+            found = self._admin.describe(topics.FACTS)
+        except Unreachable as error:
+            return str(error)
+        for name in topics.FACTS:
+            if name not in found:
+                return f"Kafka has no topic {name}: roundtrip migrate"
+            if found[name].partitions != self._partitions:
+                return (
+                    f"topic {name} has {found[name].partitions} partitions,"
+                    f" ROUNDTRIP_PARTITIONS says {self._partitions}"
+                )
+        return ""
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
