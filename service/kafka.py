@@ -117,6 +117,7 @@ def connection(settings: Settings, **more: Any) -> dict[str, Any]:
         "reconnect.backoff.max.ms": 2_000,  # librdkafka's 10 s would delay what waits after a broker's restart
         "broker.address.ttl": 1_000,
         "allow.auto.create.topics": False,
+        "topic.metadata.propagation.max.ms": 5_000,  # a topic that is not there is told after 5 s, not 30
     }
     if settings.kafka_ca:
         config["ssl.ca.location"] = settings.kafka_ca
@@ -666,7 +667,16 @@ class Admin:
                     raise Problem(
                         f"Kafka does not create the topic {name}: {_sentence(error.args[0])}"
                     ) from error
+        self._await_topics([spec.name for spec in specs])
         return [f"topic {spec.name}: created, {spec.partitions} partitions" for spec in specs]
+
+    def _await_topics(self, topics: list[str]) -> None:
+        """Brokers answer for the topics: they say `created` before each of them knows."""
+        limit = time.monotonic() + self._deadline_s
+        while len(self.describe(topics)) < len(topics):
+            if time.monotonic() > limit:
+                raise self._unreachable()
+            time.sleep(0.05)
 
     def _alter(self, spec: TopicSpec, present: Mapping[str, str]) -> list[str]:
         changes = {
