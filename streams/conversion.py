@@ -1,0 +1,221 @@
+"""One conversion, whole: what its statements and its visit make of a group of them."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+from schemas.decisions import ZERO, Conversion, Notice
+from schemas.facts import Click, Impression
+from schemas.reasons import Reason
+from streams.credit import Credit
+from streams.grouping import Group
+from streams.merge import AnyStatement, rank, said, said_amount
+from streams.names import absorbed, conversion_id
+from streams.notices import Story, notices
+from streams.permission import Objection, objection_at_visit
+from streams.status import Evidence, Verdict, verdict
+from streams.terms import Quote, Sale, quote
+from streams.transaction import Setting, Transaction, version_of
+
+BEFORE_CLICK: Final = "before_click"  # the clocks say that the conversion came before its visit
+TOO_MANY: Final = "too_many_observations"  # of the case; some of them do not count
+
+# Fields that a conversion has under the same name as its credited visit, and as its statements.
+FROM_VISIT: Final = (
+    *("affiliate_id", "aff_sub", "aff_sub2", "aff_sub3", "aff_sub4", "aff_sub5", "aff_click_id"),
+    *("aff_unique1", "aff_unique2", "aff_unique3", "aff_unique4", "aff_unique5", "source", "url_id"),
+    *("creative_id", "country_code", "device_type", "device_os", "is_bot"),
+)
+FROM_STATEMENTS: Final = ("promo_code", "adv_sub", "adv_sub2", "adv_sub3", "adv_sub4", "adv_sub5")
+
+
+class Case(msgspec.Struct, frozen=True, kw_only=True):
+    """What the conversions of a case share.
+
+    setting: what the catalog says of its first observation.
+    counts: the first of its groups, which on a once goal is the one that counts.
+    objections: by receipt, why an observation may make no conversion.
+    is_cut: whether there were more observations than a case may have.
+    """
+
+    transaction: Transaction
+    goal_id: int
+    test: bool
+    setting: Setting
+    counts: Group
+    objections: Mapping[str, Objection]
+    is_cut: bool
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A conversion, what partners are to be told of it, and the visit that it is credited to."""
+
+    conversion: Conversion
+    notices: list[Notice]
+    visit: Click | Impression | None
+
+
+def conversion_of(case: Case, group: Group) -> Row:
+    """The conversion that these statements make."""
+    transaction = case.transaction
+    credit = transaction.credit(group.statements[0])
+    visit = credit.visit if credit else None
+    setting = _setting(case, visit, group)
+    ranked = rank([*group.statements, *group.adjustments])
+    sale = _sale(ranked, setting, group.statements[0].occurred_at[:10])
+    worth = quote(setting.goal, visit, sale, setting.catalog) if visit and setting.goal else None
+    found = verdict(_evidence(case, group, credit, setting, worth, ranked))
+    conversion = Conversion(
+        **_named(case, group, found),
+        **_placed(setting, sale),
+        **_credited(credit),
+        **_observed(group, ranked),
+        **_worth(worth, found, test=case.test),
+        flags=_flags(case, credit),
+    )
+    if visit is None:
+        return Row(conversion, [], None)
+    story = Story(
+        transaction_id=transaction.transaction_id,
+        goal_id=case.goal_id,
+        conversion=conversion,
+        visit=visit,
+        ranked=ranked,
+        catalog=setting.catalog,
+    )
+    return Row(conversion, notices(story), visit)
+
+
+def _setting(case: Case, visit: Click | Impression | None, group: Group) -> Setting:
+    """The case's, but where this conversion is of another visit or a later catalog."""
+    first = group.statements[0]
+    if visit and visit is case.transaction.visits.own and version_of(visit, first) == case.setting.version:
+        return case.setting
+    return case.transaction.setting(case.goal_id, visit, group.statements)
+
+
+def _sale(ranked: Sequence[AnyStatement], setting: Setting, day: str) -> Sale:
+    amount, currency = said_amount(ranked, "sale_amount"), said(ranked, "sale_currency") or ""
+    if amount is not None and not currency and setting.goal:
+        currency = setting.goal.paid_in
+    return Sale(amount, currency, day, said_amount(ranked, "payout"), said_amount(ranked, "revenue"))
+
+
+def _evidence(
+    case: Case,
+    group: Group,
+    credit: Credit | None,
+    setting: Setting,
+    worth: Quote | None,
+    ranked: Sequence[AnyStatement],
+) -> Evidence:
+    by = next((one for one in ranked if one.status), None)
+    return Evidence(
+        group=group,
+        goal_id=case.goal_id,
+        goal_name=group.statements[0].goal,
+        test=case.test,
+        speaker=by,
+        word=by.status if by else "",
+        stated=setting.status_of(by) if by else None,
+        credit=credit,
+        offer=setting.offer,
+        goal=setting.goal,
+        quote=worth,
+        barred=_barred(case, group, ranked),
+        at_visit=_at_visit(case, credit),
+        first=case.counts.number,
+    )
+
+
+def _barred(case: Case, group: Group, ranked: Sequence[AnyStatement]) -> Objection | None:
+    """Why none of the group's observations has permission, in the words about the most trusted."""
+    if group.statements[0].receipt_id not in case.objections:
+        return None
+    return next(case.objections[one.receipt_id] for one in ranked if one.receipt_id in case.objections)
+
+
+def _at_visit(case: Case, credit: Credit | None) -> Objection | None:
+    if credit is None:
+        return None
+    catalog = case.transaction.catalog(credit.visit.catalog_version)
+    return objection_at_visit(credit.visit, case.goal_id, catalog)
+
+
+def _named(case: Case, group: Group, found: Verdict) -> dict[str, Any]:
+    of = (case.transaction.transaction_id, case.goal_id)
+    repeats = found.reason == Reason.DUPLICATE_CONVERSION
+    return {
+        "conversion_id": conversion_id(*of, group, test=case.test),
+        "conversion_unique_id": group.number,
+        "absorbs": absorbed(*of, group, test=case.test),
+        "status": found.status,
+        "reason": int(found.reason),
+        "reason_detail": found.detail,
+        "duplicate_of": conversion_id(*of, case.counts, test=case.test) if repeats else "",
+        "test": case.test,
+    }
+
+
+def _placed(setting: Setting, sale: Sale) -> dict[str, Any]:
+    return {
+        "catalog_version": setting.version,
+        "offer_id": setting.offer_id,
+        "advertiser_id": setting.advertiser_id,
+        "sale_amount": ZERO if sale.amount is None else sale.amount,
+        "sale_currency": sale.currency,
+    }
+
+
+def _credited(credit: Credit | None) -> dict[str, Any]:
+    if credit is None:
+        return {}
+    visit = credit.visit
+    return {
+        "credited_by": credit.by,
+        "click_receipt_id": visit.receipt_id,
+        "clicked_at": visit.occurred_at,
+        **{name: getattr(visit, name) for name in FROM_VISIT},
+    }
+
+
+def _observed(group: Group, ranked: Sequence[AnyStatement]) -> dict[str, Any]:
+    all_of_it = [*ranked, *group.shown]
+    return {
+        "occurred_at": group.statements[0].occurred_at,
+        "received_at": group.statements[0].received_at,
+        "observations": len(all_of_it),
+        "observed_by": tuple(sorted({one.kind for one in all_of_it})),
+        "receipts": tuple(sorted(one.receipt_id for one in all_of_it)),
+        **{name: said(ranked, name) or "" for name in FROM_STATEMENTS},
+    }
+
+
+def _worth(worth: Quote | None, found: Verdict, *, test: bool) -> dict[str, Any]:
+    """What the terms give, and what of it is owed: only what is approved, and never for a test."""
+    if worth is None:
+        return {}
+    is_owed = found.status == "approved" and not test
+    return {
+        "payout": _owed(worth.payout.owed, is_owed=is_owed),
+        "payout_currency": worth.payout.currency,
+        "payout_nominal": worth.payout.nominal,
+        "payout_rule": worth.payout.rule,
+        "payout_rate": worth.payout.rate,
+        "revenue": _owed(worth.revenue.owed, is_owed=is_owed),
+        "revenue_currency": worth.revenue.currency,
+        "revenue_nominal": worth.revenue.nominal,
+        "revenue_rule": worth.revenue.rule,
+        "revenue_rate": worth.revenue.rate,
+    }
+
+
+def _owed(amount: Decimal, *, is_owed: bool) -> Decimal:
+    return amount if is_owed else ZERO
+
+
+def _flags(case: Case, credit: Credit | None) -> tuple[str, ...]:
+    said_of_it = {BEFORE_CLICK: credit is not None and credit.is_before, TOO_MANY: case.is_cut}
+    return tuple(sorted(flag for flag, holds in said_of_it.items() if holds))

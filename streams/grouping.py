@@ -1,0 +1,195 @@
+"""Which statements are one conversion: rule 1 of streams.decide.
+
+Statements come, and stay, in the order of receipt (streams.merge.order); so do the conversions they make.
+"""
+
+from bisect import insort
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from typing import Final, Literal
+
+import msgspec
+
+from schemas import times
+from schemas.catalog import Goal, Status
+from schemas.facts import Adjustment
+from streams.merge import AnyObservation, AnyStatement, Order, order, trust
+
+Place = Literal["counts", "repeats", "separate", "ambiguous"]
+StatusOf = Callable[[AnyStatement], Status | None]
+
+UNKNOWN_GOAL: Final = Goal(
+    id=0, name="unknown"
+)  # of a goal that nobody knows yet, what the catalog takes as usual
+
+
+class Group(msgspec.Struct, kw_only=True):
+    """The statements that are one conversion.
+
+    place: `counts`, the conversion of a once goal; `repeats`, another order number of a once goal;
+        `separate`, one of a goal that repeats; `ambiguous`, a statement that could mean several of those.
+    number: the advertiser's order number, empty where none was stated.
+    opened: when what opened it was received; what joins does not move it.
+    statements: those that have a say. kinds: by which kinds of request they came.
+    shown: those without permission beside them.
+    adjustments: what the network states of it.
+    """
+
+    place: Place
+    number: str
+    opened: Order
+    opened_ms: int
+    statements: list[AnyStatement]
+    kinds: set[str]
+    shown: list[AnyObservation] = []
+    adjustments: list[Adjustment] = []
+
+
+def group(
+    heard: Sequence[AnyObservation],
+    barred: Sequence[AnyObservation],
+    adjustments: Sequence[Adjustment],
+    goal: Goal,
+    status_of: StatusOf,
+) -> list[Group]:
+    """The conversions of a case: what has permission makes them; the rest, and the network, speak of them.
+
+    Where nothing has permission, what has none makes them.
+    """
+    if not heard:
+        heard, barred = barred, ()
+    if not heard:
+        return []
+    groups = _many(heard, goal, status_of) if goal.repeat == "many" else _once(heard)
+    if barred:
+        groups += _show(groups, barred, goal, status_of)
+    if adjustments:
+        groups += _adjust(groups, adjustments)
+    return groups
+
+
+def _once(observations: Sequence[AnyObservation]) -> list[Group]:
+    """The conversion that counts, then one for each other order number."""
+    numbers = _by_number(observations)
+    counting = _counting(numbers)
+    counts = [one for one in observations if one.conversion_unique_id in ("", counting)]
+    return [_opened("counts", counting, counts), *_repeats(numbers, {"", counting})]
+
+
+def _counting(numbers: dict[str, list[AnyObservation]]) -> str:
+    """Of several order numbers the one with the most trusted source, then the one received first."""
+    stated = [number for number in numbers if number]
+    return max(stated, key=lambda number: max(map(trust, numbers[number])), default="")
+
+
+def _repeats(numbers: dict[str, list[AnyObservation]], but: set[str]) -> list[Group]:
+    return [_opened("repeats", number, found) for number, found in numbers.items() if number not in but]
+
+
+def _many(observations: Iterable[AnyObservation], goal: Goal, status_of: StatusOf) -> list[Group]:
+    """A conversion for each order number; an observation without one joins one of them, or opens one."""
+    numbers = _by_number(observations)
+    bare = numbers.pop("", [])
+    groups = [_opened("separate", number, found) for number, found in numbers.items()]
+    for one in bare:
+        meant = _before(groups, one) if _is_bare_status(one, status_of) else []
+        home = meant[0] if meant else _without_its_kind(groups, one, goal.dedupe_window_ms)
+        if len(meant) > 1 or home is None:
+            place: Place = "ambiguous" if meant else "separate"
+            insort(groups, _opened(place, "", [one]), key=_opening)
+        else:
+            home.statements.append(one)
+            home.kinds.add(one.kind)
+    for each in groups:
+        each.statements.sort(key=order)
+    return groups
+
+
+def _is_bare_status(one: AnyObservation, status_of: StatusOf) -> bool:
+    """Whether it states approved or rejected, and neither an order nor an amount."""
+    return one.sale_amount is None and status_of(one) in ("approved", "rejected")
+
+
+def _before(groups: Iterable[Group], one: AnyStatement) -> list[Group]:
+    """The conversions that a statement without number can mean, those opened before it; two are too many."""
+    moment = order(one)
+    return list(islice((each for each in groups if _is_one(each) and each.opened < moment), 2))
+
+
+def _near(groups: Iterable[Group], one: AnyStatement, window_ms: int) -> Iterable[Group]:
+    """The conversions opened at most this long before or after it."""
+    received_ms = times.to_ms(one.received_at)
+    return (each for each in groups if _is_one(each) and abs(each.opened_ms - received_ms) <= window_ms)
+
+
+def _without_its_kind(groups: Iterable[Group], one: AnyObservation, window_ms: int) -> Group | None:
+    return next((each for each in _near(groups, one, window_ms) if one.kind not in each.kinds), None)
+
+
+def _show(
+    groups: list[Group], barred: Iterable[AnyObservation], goal: Goal, status_of: StatusOf
+) -> list[Group]:
+    """Each is shown with the conversion that it speaks of; those that speak of another make it."""
+    alone = []
+    named = _named(groups)
+    for one in barred:
+        home = named.get(one.conversion_unique_id) or _beside(groups, one, goal)
+        if home is None:
+            alone.append(one)
+        else:
+            home.shown.append(one)
+    return _many(alone, goal, status_of) if goal.repeat == "many" else _repeats(_by_number(alone), set())
+
+
+def _beside(groups: list[Group], one: AnyObservation, goal: Goal) -> Group | None:
+    """The conversion that an observation without permission speaks of, where no order number says so."""
+    if goal.repeat == "once":
+        return None if one.conversion_unique_id and groups[0].number else groups[0]
+    return None if one.conversion_unique_id else next(iter(_near(groups, one, goal.dedupe_window_ms)), None)
+
+
+def _adjust(groups: list[Group], adjustments: Iterable[Adjustment]) -> list[Group]:
+    """Each goes to the conversion that it means, or waits for it; those that may mean several come back."""
+    ambiguous = []
+    named = _named(groups)
+    by_time = sorted(groups, key=_opening)
+    for one in adjustments:
+        if one.conversion_unique_id:
+            meant = [named[one.conversion_unique_id]] if one.conversion_unique_id in named else []
+        else:
+            meant = groups[:1] if groups[0].place == "counts" else _before(by_time, one)
+        if len(meant) > 1:
+            ambiguous.append(_opened("ambiguous", "", [one]))
+        elif meant:
+            meant[0].adjustments.append(one)
+    return ambiguous
+
+
+def _by_number(observations: Iterable[AnyObservation]) -> dict[str, list[AnyObservation]]:
+    found: dict[str, list[AnyObservation]] = {}
+    for one in observations:
+        found.setdefault(one.conversion_unique_id, []).append(one)
+    return found
+
+
+def _named(groups: Iterable[Group]) -> dict[str, Group]:
+    return {each.number: each for each in groups if each.number}
+
+
+def _opened(place: Place, number: str, statements: Sequence[AnyStatement]) -> Group:
+    return Group(
+        place=place,
+        number=number,
+        opened=order(statements[0]),
+        opened_ms=times.to_ms(statements[0].received_at),
+        statements=list(statements),
+        kinds={one.kind for one in statements},
+    )
+
+
+def _opening(group: Group) -> Order:
+    return group.opened
+
+
+def _is_one(group: Group) -> bool:
+    return group.place != "ambiguous"

@@ -1,0 +1,66 @@
+"""Which of several statements about one conversion speaks: rule 2 of streams.decide."""
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Any, Final, TypeVar
+
+from schemas.facts import Adjustment, AnyFact, Pixel, Postback
+
+AnyObservation = Pixel | Postback
+AnyStatement = Pixel | Postback | Adjustment
+Order = tuple[str, str, int]
+_Observed = TypeVar("_Observed", Pixel | Postback, AnyStatement)
+
+MAX_OBSERVATIONS: Final = 1000  # a case; a shop's faulty loop must not make every later decision slow
+
+# The network's word is final; a server answers for itself; an iframe is at least a page of ours, a pixel only
+# a request that anybody's browser can be made to send.
+TRUST: Final = {"pixel": 1, "iframe": 2, "postback": 3, "adjustment": 5}
+PROVEN_POSTBACK: Final = 4
+
+
+def trust(statement: AnyStatement) -> int:
+    """How much a statement weighs: adjustment, server with proof, server without, iframe, pixel."""
+    if statement.kind == "postback" and statement.proven_by:
+        return PROVEN_POSTBACK
+    return TRUST[statement.kind]
+
+
+def order(fact: AnyFact) -> Order:
+    """The order of receipt: received_at, then the receipt's epoch, then its number there.
+
+    As a number, because an edge that answers twice within one millisecond gives …-9 and then …-10.
+    """
+    epoch, _, sequence = fact.receipt_id.partition("-")
+    return fact.received_at, epoch, int(sequence)
+
+
+def rank(statements: Iterable[AnyStatement]) -> list[AnyStatement]:
+    """The statements, the one that speaks first in front: by trust, then the latest received."""
+    return sorted(statements, key=lambda one: (trust(one), order(one)), reverse=True)
+
+
+def said(ranked: Iterable[AnyStatement], field: str) -> Any:
+    """What the first says that states this text or ID; None where none does: empty and 0 are not stated."""
+    for one in ranked:
+        value = getattr(one, field, None)
+        if value:
+            return value
+    return None
+
+
+def said_amount(ranked: Iterable[AnyStatement], field: str) -> Decimal | None:
+    """What the first says that states this amount, which may be 0; None where none does."""
+    for one in ranked:
+        value: Decimal | None = getattr(one, field, None)
+        if value is not None:
+            return value
+    return None
+
+
+def within_limit(observations: Sequence[_Observed]) -> Sequence[_Observed]:
+    """Of more observations than a case may have those that count: by trust, then the first received."""
+    if len(observations) <= MAX_OBSERVATIONS:
+        return observations
+    kept = sorted(observations, key=lambda one: (-trust(one), order(one)))[:MAX_OBSERVATIONS]
+    return sorted(kept, key=order)

@@ -1,0 +1,31 @@
+"""What conversions and notices are called: rule 6 of streams.decide."""
+
+import hashlib
+
+from streams.grouping import Group
+
+
+def digest(*parts: str) -> str:
+    """32 hex digits of SHA-256 over the parts, joined by `|`."""
+    return hashlib.sha256("|".join(parts).encode()).hexdigest()[:32]
+
+
+def conversion_id(transaction_id: str, goal_id: int, group: Group, *, test: bool) -> str:
+    """The ID stays whatever is learned later: what counts on a once goal needs no number to have one."""
+    case = (transaction_id, str(goal_id), *(("test",) if test else ()))
+    if group.place == "counts":
+        return digest(*case)
+    return digest(*case, f"u:{group.number}" if group.number else _by_receipt(group.statements[0].receipt_id))
+
+
+def absorbed(transaction_id: str, goal_id: int, group: Group, *, test: bool) -> tuple[str, ...]:
+    """The IDs under which parts of a numbered conversion may have been known before the number came."""
+    if group.place != "separate" or not group.number:
+        return ()
+    case = (transaction_id, str(goal_id), *(("test",) if test else ()))
+    bare = [one.receipt_id for one in group.statements if not one.conversion_unique_id]
+    return tuple(sorted(digest(*case, _by_receipt(receipt)) for receipt in bare))
+
+
+def _by_receipt(receipt_id: str) -> str:
+    return f"r:{receipt_id}"

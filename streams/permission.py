@@ -1,0 +1,63 @@
+"""What may make a conversion, and of which visits: rule 3 of streams.decide."""
+
+import msgspec
+
+from schemas.catalog import Catalog, Offer
+from schemas.facts import Click, Impression
+from schemas.reasons import Reason
+from streams.merge import AnyObservation
+
+
+class Objection(msgspec.Struct, frozen=True):
+    """Why something does not count: the reason, and a sentence with what was and what should have been."""
+
+    reason: int
+    detail: str
+
+
+def objection(observation: AnyObservation, visit: Click | Impression, offer: Offer) -> Objection | None:
+    """Why this observation may not make a conversion of the visit's offer; None where it may."""
+    if observation.kind not in offer.tracking:
+        kinds = ", ".join(offer.tracking)
+        detail = f"offer {offer.id} tracks by {kinds}, this came by {observation.kind}"
+        return Objection(Reason.WRONG_PROTOCOL, detail)
+    if observation.offer_id not in (0, visit.offer_id):
+        detail = f"the request names offer {observation.offer_id}, the {noun(visit)} was for {visit.offer_id}"
+        return Objection(Reason.OFFERS_DIFFER, detail)
+    return None
+
+
+def objection_at_visit(visit: Click | Impression, goal_id: int, catalog: Catalog) -> Objection | None:
+    """Why this visit can lead to no conversion, by the catalog in which it was made; None where it can.
+
+    A click that the edge sent elsewhere was judged then, and stays so.
+    """
+    if isinstance(visit, Click) and visit.redirect_reason:
+        why = sentence(visit.redirect_reason)
+        return Objection(visit.redirect_reason, f"the click was not sent to the offer: {why}")
+    offer = catalog.offer(visit.offer_id)
+    if offer is None:
+        return Objection(Reason.UNKNOWN_OFFER, f"there was no offer {visit.offer_id} at the {noun(visit)}")
+    if not offer.is_active:
+        return Objection(Reason.OFFER_PAUSED, f"offer {offer.id} was {offer.status} at the {noun(visit)}")
+    goal = offer.goal(goal_id)
+    if goal is not None and goal.status != "active":
+        return Objection(Reason.OFFER_PAUSED, f"goal {goal_id} was {goal.status} at the {noun(visit)}")
+    if not catalog.approves(offer, visit.affiliate_id):
+        who = f"affiliate {visit.affiliate_id}"
+        detail = f"{who} was not approved for offer {offer.id} at the {noun(visit)}"
+        return Objection(Reason.AFFILIATE_NOT_APPROVED, detail)
+    return None
+
+
+def noun(visit: Click | Impression) -> str:
+    """What people call this visit."""
+    return "click" if isinstance(visit, Click) else "impression"
+
+
+def sentence(reason: int) -> str:
+    """The reason in words; a later release of the edge may state one that this one does not know."""
+    try:
+        return Reason(reason).sentence
+    except ValueError:
+        return f"reason {reason}"

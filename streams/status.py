@@ -1,0 +1,227 @@
+"""Which status a conversion has, and why: rule 7 of streams.decide. The first step to speak wins."""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from schemas.catalog import Goal, Offer, Status
+from schemas.facts import Adjustment
+from schemas.reasons import Reason
+from streams.credit import Credit, span
+from streams.grouping import Group
+from streams.merge import AnyStatement
+from streams.permission import Objection
+from streams.terms import Quote
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """A status, its reason and the same with its numbers."""
+
+    status: Status
+    reason: int
+    detail: str
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """What the steps look at; what is not known, as long as no visit is, is None.
+
+    goal_name: the goal as stated. test: whether it is a test conversion.
+    speaker: whose status word counts; word: that word; stated: what it means, None where nobody knows it.
+    barred: why none of its observations has permission. at_visit: why its visit can lead to no conversion.
+    first: the order number that counts, where this one repeats it.
+    """
+
+    group: Group
+    goal_id: int
+    goal_name: str
+    test: bool
+    speaker: AnyStatement | None
+    word: str
+    stated: Status | None
+    credit: Credit | None
+    offer: Offer | None
+    goal: Goal | None
+    quote: Quote | None
+    barred: Objection | None
+    at_visit: Objection | None
+    first: str
+
+
+def verdict(evidence: Evidence) -> Verdict:
+    """What the first step that applies says; approved where nothing speaks against it."""
+    for step in LADDER:
+        found = step(evidence)
+        if found is not None:
+            return found
+    return APPROVED
+
+
+def stated_by_network(evidence: Evidence) -> Verdict | None:
+    """The network has the last word on what it can name."""
+    by = evidence.speaker
+    if not isinstance(by, Adjustment) or evidence.stated is None or evidence.group.place == "ambiguous":
+        return None
+    reason = Reason.UPDATED_BY_UPLOAD if by.by_file else Reason.ADJUSTMENT
+    why = f": {by.why}" if by.why else ""
+    return Verdict(evidence.stated, reason, f"{reason.sentence} ({by.stated_by}){why}")
+
+
+def awaiting_click(evidence: Evidence) -> Verdict | None:
+    """Nothing that it could be credited to has arrived."""
+    return None if evidence.credit else _because("pending", Reason.AWAITING_CLICK)
+
+
+def not_permitted(evidence: Evidence) -> Verdict | None:
+    """None of its observations may make a conversion."""
+    return _rejected(evidence.barred)
+
+
+def not_at_visit(evidence: Evidence) -> Verdict | None:
+    """The visit itself could lead to no conversion."""
+    return _rejected(evidence.at_visit)
+
+
+def unknown_offer(evidence: Evidence) -> Verdict | None:
+    """The catalog that counts has no such offer any more."""
+    if evidence.offer is not None or evidence.credit is None:
+        return None
+    detail = f"the catalog has no offer {evidence.credit.visit.offer_id} any more"
+    return Verdict("rejected", Reason.UNKNOWN_OFFER, detail)
+
+
+def unknown_goal(evidence: Evidence) -> Verdict | None:
+    """The offer has no such goal; it is never taken for another."""
+    if evidence.goal is not None or evidence.offer is None:
+        return None
+    goal = evidence.goal_name or str(evidence.goal_id)
+    return Verdict("rejected", Reason.UNKNOWN_GOAL, f"offer {evidence.offer.id} has no goal {goal!r}")
+
+
+def outside_window(evidence: Evidence) -> Verdict | None:
+    """The visit is too long ago."""
+    credit = evidence.credit
+    if credit is None or not credit.outside:
+        return None
+    distance, window = span(credit.distance_ms), span(credit.window_ms)
+    return Verdict("rejected", credit.outside, f"{credit.outside.sentence}: {distance}, allowed {window}")
+
+
+def too_soon(evidence: Evidence) -> Verdict | None:
+    """Nobody buys that quickly after a click."""
+    credit, offer = evidence.credit, evidence.offer
+    if credit is None or offer is None or credit.by != "click" or credit.distance_ms >= offer.min_time_ms:
+        return None
+    detail = f"{Reason.TOO_SOON.sentence}: {span(credit.distance_ms)}, at least {span(offer.min_time_ms)}"
+    return Verdict("rejected", Reason.TOO_SOON, detail)
+
+
+def ambiguous(evidence: Evidence) -> Verdict | None:
+    """It could mean several conversions."""
+    return _because("rejected", Reason.AMBIGUOUS_STATEMENT) if evidence.group.place == "ambiguous" else None
+
+
+def duplicate(evidence: Evidence) -> Verdict | None:
+    """Another order number of a goal that counts once."""
+    if evidence.group.place != "repeats":
+        return None
+    counts = f"order {evidence.first!r} counts" if evidence.first else "another one counts"
+    detail = f"{counts}, and the goal counts once: order {evidence.group.number!r} repeats it"
+    return Verdict("rejected", Reason.DUPLICATE_CONVERSION, detail)
+
+
+def is_a_test(evidence: Evidence) -> Verdict | None:
+    """Somebody tries the integration."""
+    return _because("rejected", Reason.TEST_CONVERSION) if evidence.test else None
+
+
+def stated_rejected(evidence: Evidence) -> Verdict | None:
+    """The advertiser rejects it."""
+    return _as_stated(evidence, "rejected")
+
+
+def unknown_word(evidence: Evidence) -> Verdict | None:
+    """A word that nobody explained is never an approval."""
+    if not evidence.word or evidence.stated:
+        return None
+    detail = f"{Reason.UNKNOWN_STATUS_WORD.sentence}: {evidence.word!r}"
+    return Verdict("pending", Reason.UNKNOWN_STATUS_WORD, detail)
+
+
+def stated_pending(evidence: Evidence) -> Verdict | None:
+    """The advertiser has not made up its mind."""
+    return _as_stated(evidence, "pending")
+
+
+def bot_click(evidence: Evidence) -> Verdict | None:
+    """A program clicked, and the offer does not say that this counts."""
+    credit, offer = evidence.credit, evidence.offer
+    if credit is None or not credit.visit.is_bot or offer is None or offer.bots == "count":
+        return None
+    return _because("pending", Reason.BOT_CLICK)
+
+
+def untold_amount(evidence: Evidence) -> Verdict | None:
+    """What it is worth cannot be told: no exchange rate, or beyond what an amount may be."""
+    fault = evidence.quote.fault if evidence.quote else None
+    return None if fault is None else Verdict("pending", fault.reason, fault.detail)
+
+
+def unconfirmed(evidence: Evidence) -> Verdict | None:
+    """The goal wants the advertiser's server, and only browsers have spoken."""
+    if evidence.goal is None or evidence.goal.confirm != "postback" or "postback" in evidence.group.kinds:
+        return None
+    kinds = " and ".join(sorted(evidence.group.kinds))
+    detail = f"{Reason.NO_CONFIRMATION.sentence}: reported by {kinds} only"
+    return Verdict("pending", Reason.NO_CONFIRMATION, detail)
+
+
+def stated_approved(evidence: Evidence) -> Verdict | None:
+    """The advertiser approves it."""
+    return APPROVED if evidence.stated == "approved" else None
+
+
+def needs_approval(evidence: Evidence) -> Verdict | None:
+    """The goal's conversions wait for somebody's word."""
+    manual = evidence.goal is not None and evidence.goal.approval == "manual"
+    return _because("pending", Reason.NEEDS_APPROVAL) if manual else None
+
+
+APPROVED: Final = Verdict("approved", Reason.NONE, "")
+
+LADDER: Final[tuple[Callable[[Evidence], Verdict | None], ...]] = (
+    stated_by_network,
+    awaiting_click,
+    not_permitted,
+    not_at_visit,
+    unknown_offer,
+    unknown_goal,
+    outside_window,
+    too_soon,
+    ambiguous,
+    duplicate,
+    is_a_test,
+    stated_rejected,
+    unknown_word,
+    stated_pending,
+    bot_click,
+    untold_amount,
+    unconfirmed,
+    stated_approved,
+    needs_approval,
+)
+
+
+def _because(status: Status, reason: Reason) -> Verdict:
+    return Verdict(status, reason, reason.sentence)
+
+
+def _rejected(objection: Objection | None) -> Verdict | None:
+    return None if objection is None else Verdict("rejected", objection.reason, objection.detail)
+
+
+def _as_stated(evidence: Evidence, status: Status) -> Verdict | None:
+    if evidence.stated != status:
+        return None
+    detail = f"{Reason.STATED_BY_ADVERTISER.sentence}: {evidence.word!r}"
+    return Verdict(status, Reason.STATED_BY_ADVERTISER, detail)

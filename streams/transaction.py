@@ -1,0 +1,124 @@
+"""A transaction before the rules: its visits, its cases, and what the catalog says of them."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from schemas.catalog import STATUSES, Advertiser, Catalog, Goal, Offer, Status
+from schemas.catalog_versions import History
+from schemas.facts import GOAL_UNRESOLVED, Adjustment, AnyFact, Click, Impression, Pixel, Postback
+from streams.credit import Credit, Visits, credit, visits_of
+from streams.merge import AnyObservation, AnyStatement, rank, said
+from streams.permission import Objection, objection
+
+NO_CATALOG: Final = Catalog()  # of version 0: an edge accepted the fact before it knew any catalog
+
+
+class CatalogMissing(Exception):  # no error: the transaction waits until this version has arrived
+    """A fact names a catalog version that the history lacks."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"catalog version {version} has not arrived yet")
+        self.version = version
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """What the catalog says where a conversion stands; None for what it does not know."""
+
+    version: int
+    catalog: Catalog
+    offer_id: int
+    offer: Offer | None
+    advertiser_id: int
+    advertiser: Advertiser | None
+    goal: Goal | None
+
+    def status_of(self, statement: AnyStatement) -> Status | None:
+        """What the caller's status word means; the network's own words are ours."""
+        if self.advertiser and not isinstance(statement, Adjustment):
+            return self.advertiser.status_of(statement.status)
+        return STATUSES.get(statement.status.strip().casefold())
+
+
+class Transaction(msgspec.Struct, frozen=True):
+    """What all cases of a transaction share."""
+
+    transaction_id: str
+    visits: Visits
+    history: History
+
+    def by_goal(self, received: Iterable[AnyFact]) -> dict[int, list[AnyStatement]]:
+        """The statements of each case, in the order of receipt."""
+        found: dict[int, list[AnyStatement]] = {}
+        for fact in received:
+            if isinstance(fact, Pixel | Postback) or (
+                isinstance(fact, Adjustment) and fact.action == "state"
+            ):
+                found.setdefault(self.goal_id(fact), []).append(fact)
+        return dict(sorted(found.items()))
+
+    def goal_id(self, statement: AnyStatement) -> int:
+        """The goal as stated; a name that the edge could not resolve means a goal of the visit's offer."""
+        if statement.goal_id != GOAL_UNRESOLVED:
+            return statement.goal_id
+        offer = self.offer(self.visits.own, statement)
+        found = offer.resolve_goal(statement.goal) if offer else None
+        return GOAL_UNRESOLVED if found is None else found
+
+    def objection(self, observation: AnyObservation) -> Objection | None:
+        """Why the observation may not make a conversion; nothing does before its visit is known."""
+        own = self.visits.own
+        offer = self.offer(own, observation)
+        return objection(observation, own, offer) if own and offer else None
+
+    def credit(self, made: AnyStatement) -> Credit | None:
+        """The visit that a conversion made by this statement is credited to."""
+        return credit(self.visits, made, lambda visit: self.offer(visit, made))
+
+    def setting(
+        self, goal_id: int, visit: Click | Impression | None, statements: Sequence[AnyStatement]
+    ) -> Setting:
+        """What counts for a conversion of this visit that these statements make, the first received first."""
+        version = version_of(visit, statements[0])
+        catalog = self.catalog(version)
+        if visit:
+            offer_id, advertiser_id = visit.offer_id, visit.advertiser_id
+        else:
+            ranked = rank(statements)
+            offer_id, advertiser_id = said(ranked, "offer_id") or 0, said(ranked, "advertiser_id") or 0
+        offer = catalog.offer(offer_id)
+        advertiser_id = advertiser_id or (offer.advertiser_id if offer else 0)
+        return Setting(
+            version,
+            catalog,
+            offer_id,
+            offer,
+            advertiser_id,
+            catalog.advertiser(offer.advertiser_id if offer else advertiser_id),
+            offer.goal(goal_id) if offer else None,
+        )
+
+    def offer(self, visit: Click | Impression | None, statement: AnyStatement) -> Offer | None:
+        """The visit's offer, else the one that the statement names, as it stands for this statement."""
+        catalog = self.catalog(version_of(visit, statement))
+        return catalog.offer(visit.offer_id if visit else statement.offer_id)
+
+    def catalog(self, version: int) -> Catalog:
+        """The catalog of this version; CatalogMissing where it has not arrived."""
+        if not version:
+            return NO_CATALOG
+        found = self.history.at(version)
+        if found is None:
+            raise CatalogMissing(version)
+        return found.catalog
+
+
+def transaction_of(received: Sequence[AnyFact], history: History) -> Transaction:
+    """The transaction of these facts, which come in the order of receipt."""
+    return Transaction(received[0].transaction_id, visits_of(received), history)
+
+
+def version_of(visit: Click | Impression | None, statement: AnyStatement) -> int:
+    """The greater of the visit's and the statement's: a version is never retroactive."""
+    return max(visit.catalog_version, statement.catalog_version) if visit else statement.catalog_version
