@@ -10,15 +10,18 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from deploy.ports import LOOPBACK, free_port
 from deploy.process import Server
+from deploy.terminal import complain
 from service.errors import No, Problem
 
-# The way in (SYSTEM START LISTEN inside a query that never ends) is not a documented interface: tried with this one.
+# The way in (SYSTEM START LISTEN inside a query that never ends) is private: tried with this version.
 CHDB_VERSION = "26.9.0"
 PROBE_S = 1.0
 
@@ -66,10 +69,18 @@ class ClickHouseServer(Server):
 
     name = "clickhouse"
 
-    def __init__(self, directory: Path, port: int = 0, *, log: Path | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        port: int = 0,
+        *,
+        log: Path | None = None,
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.directory = directory.absolute()
         self.port = port or free_port()
         self.log = log or self.directory / "clickhouse.log"
+        self.environment = environment
 
     @property
     def url(self) -> str:
@@ -81,7 +92,7 @@ class ClickHouseServer(Server):
         require_version()
 
     def command(self) -> Sequence[str]:
-        """This module as a program."""
+        """The module itself as a program."""
         where = ["--dir", str(self.directory), "--port", str(self.port)]
         return [sys.executable, "-m", "deploy.clickhouse_server", *where]
 
@@ -107,7 +118,7 @@ def require_version() -> None:
 
 
 def serve(directory: Path, port: int) -> int:
-    """Serves until SIGTERM or SIGINT, then has stopped in order; an engine that stops by itself is exit code 1.
+    """Serves until SIGTERM or SIGINT, then has stopped in order; 1 where the engine stops by itself.
 
     chdb reads config.xml from the working directory when its engine starts. The engine serves as long as the
     query runs, and the query as long as nobody closes the pipe that it reads.
@@ -129,12 +140,14 @@ def serve(directory: Path, port: int) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
-    query = f"SYSTEM START LISTEN HTTP; SELECT count() FROM file('/proc/self/fd/{reading}', LineAsString, 'l String')"  # noqa: S608  no input
-    engine = threading.Thread(
-        target=_chdb.query, args=(query, "TSV"), kwargs={"path": str(directory / "data")}
+    pipe = f"file('/proc/self/fd/{reading}', LineAsString, 'line String')"
+    query = f"SYSTEM START LISTEN HTTP; SELECT count() FROM {pipe}"  # noqa: S608  nobody's input
+    engine: Any = _chdb  # compiled, without types
+    serving = threading.Thread(
+        target=engine.query, args=(query, "TSV"), kwargs={"path": str(directory / "data")}
     )
-    engine.start()
-    engine.join()  # Python's main thread must stay free for the signal
+    serving.start()
+    serving.join()  # Python's main thread must stay free for the signal
     return 0 if asked.is_set() else 1
 
 
@@ -151,5 +164,5 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except Problem as problem:
-        print(f"clickhouse_server: {problem}", file=sys.stderr)
+        complain(f"clickhouse_server: {problem}")
         sys.exit(problem.exit_code)

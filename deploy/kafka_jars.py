@@ -1,4 +1,4 @@
-"""Apache Kafka's jars inside the virtual environment, fetched once and verified against the committed list."""
+"""Apache Kafka's jars inside the virtual environment: fetched once, verified against the committed list."""
 
 import hashlib
 import shutil
@@ -7,6 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from deploy.terminal import complain, say
 from service.errors import No, Problem
 
 # The release distribution adds a log binding to kafka_2.13; without it the broker would log nothing.
@@ -66,7 +67,7 @@ def resolve(repository: Path) -> list[Path]:
 
     context = MavenContext(repo_cache=repository, timeout=60)
     wanted = [
-        # raw: else jgo lets the binding's own dependency management lower Kafka's versions (kafka-clients to 3.8).
+        # raw: else jgo lets the binding's dependency management lower Kafka's own versions (to 3.8).
         context.create_dependency(Coordinate(*name, scope="compile", raw=name != COORDINATES[0]))
         for name in COORDINATES
     ]
@@ -80,7 +81,7 @@ def resolve(repository: Path) -> list[Path]:
 
 
 def install(directory: Path, expected: dict[str, str]) -> None:
-    """The directory holds exactly the listed jars; it is replaced whole, so a broken download changes nothing."""
+    """The directory holds exactly the listed jars; replaced whole, so a broken download changes nothing."""
     directory.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory.parent, prefix=".kafka-") as work:
         fresh = Path(work) / "jars"
@@ -99,7 +100,7 @@ def print_list() -> None:
     """What the coordinates resolve to now, in the list's format: for whoever raises the version."""
     with tempfile.TemporaryDirectory() as work:
         for jar in resolve(Path(work)):
-            print(f"{digest_of(jar)}  {jar.name}")
+            say(f"{digest_of(jar)}  {jar.name}")
 
 
 def main(arguments: list[str]) -> int:
@@ -109,12 +110,12 @@ def main(arguments: list[str]) -> int:
         return 0
     expected = listed()
     if not faults(JAR_DIRECTORY, expected):
-        print(f"Kafka {COORDINATES[0][2]}: {len(expected)} jars verified")
+        say(f"Kafka {COORDINATES[0][2]}: {len(expected)} jars verified")
         return 0
-    print(f"Kafka {COORDINATES[0][2]}: fetching {len(expected)} jars (45 MB) …", flush=True)
+    say(f"Kafka {COORDINATES[0][2]}: fetching {len(expected)} jars (45 MB) …")
     began = time.monotonic()
     install(JAR_DIRECTORY, expected)
-    print(f"Kafka {COORDINATES[0][2]}: {len(expected)} jars verified after {time.monotonic() - began:.0f} s")
+    say(f"Kafka {COORDINATES[0][2]}: {len(expected)} jars verified after {time.monotonic() - began:.0f} s")
     return 0
 
 
@@ -122,5 +123,5 @@ if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
     except Problem as problem:
-        print(f"kafka_jars: {problem}", file=sys.stderr)
+        complain(f"kafka_jars: {problem}")
         sys.exit(problem.exit_code)

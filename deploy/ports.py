@@ -2,6 +2,8 @@
 
 import errno
 import socket
+from collections.abc import Mapping
+from contextlib import ExitStack
 
 import psutil
 
@@ -10,12 +12,18 @@ from service.errors import No
 LOOPBACK = "127.0.0.1"
 
 
+def free_ports(count: int) -> list[int]:
+    """Different ports that nobody listens on now."""
+    with ExitStack() as held:  # all at once, or the kernel could name one twice
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind((LOOPBACK, 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
 def free_port() -> int:
     """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return free_ports(1)[0]
 
 
 def is_free(port: int) -> bool:
@@ -38,10 +46,13 @@ def holder(port: int) -> str:
         if connection.status == psutil.CONN_LISTEN and connection.laddr[1] == port and connection.pid:
             command = " ".join(psutil.Process(connection.pid).cmdline())[:120]
             return f"process {connection.pid} ({command})"
-    return "a process of another user"
+    return "a process that this user may not see"
 
 
-def require_free(name: str, port: int) -> None:
-    """Nobody listens on the port; otherwise `No` says who."""
-    if not is_free(port):
-        raise No(f"port {port} ({name}) is in use by {holder(port)}; stop it, or say --port 0 for free ports")
+def require_free(ports: Mapping[str, int]) -> None:
+    """Nobody listens on any of them; otherwise `No` says on which, and who."""
+    for name, port in ports.items():
+        if not is_free(port):
+            raise No(
+                f"port {port} ({name}) is in use by {holder(port)}; end it, or say --port 0 for free ports"
+            )

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 from service.errors import No
@@ -44,11 +44,15 @@ class Server:
 
     name: names its log file and what people read about it.
     log: stdout and stderr go there; appended to over restarts.
+    environment: what it gets over the caller's environment.
+    grace_s: how long an ordered stop may take.
     Start it from the main thread: the kernel ends it together with the thread that started it.
     """
 
     name: str
     log: Path
+    environment: Mapping[str, str] = MappingProxyType({})
+    grace_s: float = GRACE_S
     process: subprocess.Popen[bytes] | None = None
 
     def command(self) -> Sequence[str]:
@@ -56,8 +60,8 @@ class Server:
         raise NotImplementedError
 
     def environ(self) -> Mapping[str, str]:
-        """Its environment."""
-        return os.environ
+        """The whole environment of the next start."""
+        return {**os.environ, **self.environment}
 
     def prepare(self) -> None:
         """Whatever must be on disk before a start is there; called before each start."""
@@ -115,14 +119,14 @@ class Server:
             raise
         return self
 
-    def stop(self, grace_s: float = GRACE_S) -> None:
+    def stop(self) -> None:
         """It ended: in order by SIGTERM, or by SIGKILL after the grace."""
         if self.process is None:
             return
         if self.process.poll() is None:
             self.process.terminate()
         try:
-            self.process.wait(grace_s)
+            self.process.wait(self.grace_s)
         except subprocess.TimeoutExpired:
             self.kill()
 

@@ -1,0 +1,106 @@
+"""What lies where in a stack's directory: lock, signing keys, logs, addresses."""
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+
+from deploy.ports import free_ports, is_free
+from service.errors import No, Usage
+from service.settings import PORTS as SERVICE_PORTS
+from service.stack_file import NAME as STACK_FILE
+from service.stack_file import Stack
+
+DEFAULT_PORTS = {**SERVICE_PORTS, "clickhouse": 8123, "broker": 9092}
+KEYS = """\
+# The keys that sign transaction IDs. A key must verify everywhere before it signs anywhere.
+[[keys]]
+number = 1
+secret = "{secret}"
+signs = true
+"""
+
+
+class RunningStack(Stack, frozen=True, kw_only=True):
+    """stack.json as `up` writes it.
+
+    supervisor: the process ID of `up`; 0 when it has stopped.
+    health: each service's own address, for /readyz and /metrics.
+    """
+
+    supervisor: int = 0
+    health: dict[str, str] = {}  # noqa: RUF012  msgspec copies it
+
+
+def make_directory(directory: Path) -> None:
+    """It is there, and nobody else may read what is in it."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        directory.chmod(0o700)
+    except OSError as error:
+        raise Usage(f"--dir {directory}: {error.strerror or error}") from error
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """No other `up` runs in the directory meanwhile; the kernel frees the lock however this process ends."""
+    with (directory / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            other = lock.read().strip() or "another"
+            raise No(
+                f"a stack already runs in {directory} (process {other}); end it or name another --dir"
+            ) from error
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield
+
+
+def make_keys(directory: Path) -> Path:
+    """The file of signing keys, made at the first start; only its owner may read it."""
+    path = directory / "keys.toml"
+    if not path.exists():
+        fresh = path.with_suffix(".new")
+        fresh.unlink(missing_ok=True)
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(KEYS.format(secret=secrets.token_hex(32)))
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.rename(path)
+    return path
+
+
+def remembered_ports(directory: Path) -> dict[str, int]:
+    """The ports of the run before; empty where there was none."""
+    try:
+        before = msgspec.json.decode((directory / STACK_FILE).read_bytes(), type=RunningStack)
+    except (OSError, msgspec.MsgspecError):
+        return {}
+    addresses = {"clickhouse": before.clickhouse, "broker": f"//{before.kafka}", **before.health}
+    found = {name: urlsplit(address).port for name, address in addresses.items()}
+    return {name: port for name, port in found.items() if port}
+
+
+def choose_ports(wanted: int | None, remembered: dict[str, int]) -> dict[str, int]:
+    """A port for each part.
+
+    1. None given: the well-known ones.
+    2. 0: those of the run before where they are free, else any free ones.
+    3. N: the collector's is N, console, joiner, writer and notifier have N+1 to N+4; the others' as in 1.
+    """
+    if wanted is None:
+        return dict(DEFAULT_PORTS)
+    if wanted:
+        offset = wanted - DEFAULT_PORTS["collector"]
+        return {**DEFAULT_PORTS, **{name: port + offset for name, port in SERVICE_PORTS.items()}}
+    free = dict(zip(DEFAULT_PORTS, free_ports(len(DEFAULT_PORTS)), strict=True))
+    kept = {name: port for name, port in remembered.items() if name in free and is_free(port)}
+    return {**free, **kept}

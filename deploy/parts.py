@@ -1,0 +1,146 @@
+"""The parts of a stack: its servers, the settings that they share, and what stack.json says of them."""
+
+import http.client
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from deploy.clickhouse_server import ClickHouseServer
+from deploy.kafka_server import KafkaServer
+from deploy.layout import RunningStack
+from deploy.leftovers import mark
+from deploy.ports import LOOPBACK
+from deploy.process import Server
+
+# In the order of the path: whoever hands on is stopped before whoever takes.
+SERVICES = ("collector", "joiner", "writer", "notifier", "console")
+PROBE_S = 3.0  # /readyz gives each of its checks 2 s
+
+EMBEDDED = {  # where the installation's own choice is not in the environment
+    "ROUNDTRIP_PARTITIONS": "4",
+    "ROUNDTRIP_REPLICATION": "1",
+    "ROUNDTRIP_DRAIN_S": "8",  # a person waits for Ctrl-C; less than process.GRACE_S
+}
+# What commands must know besides the addresses; never a secret.
+SHARED = (
+    *("ROUNDTRIP_PARTITIONS", "ROUNDTRIP_REPLICATION", "ROUNDTRIP_TOPIC_PREFIX"),
+    *("ROUNDTRIP_CLICKHOUSE_DATABASE", "ROUNDTRIP_KAFKA_SECURITY", "ROUNDTRIP_KAFKA_CA"),
+    *("ROUNDTRIP_KAFKA_SASL_MECHANISM", "ROUNDTRIP_KAFKA_USER"),
+)
+
+
+class Service(Server):
+    """One service: `python -m roundtrip NAME`."""
+
+    def __init__(self, name: str, port: int, log: Path, environment: Mapping[str, str]) -> None:
+        self.name = name
+        self.port = port
+        self.log = log
+        self.environment = {**environment, "ROUNDTRIP_PORT": str(port)}
+
+    def command(self) -> Sequence[str]:
+        """The same command that production runs."""
+        return [sys.executable, "-m", "roundtrip", self.name]
+
+    def is_ready(self) -> bool:
+        """Whether /readyz says yes."""
+        connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=PROBE_S)
+        try:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == http.client.OK
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+
+MakeService = Callable[[str, int, Path, Mapping[str, str]], Server]
+
+
+class Parts:
+    """Everything that runs in a directory; nothing is started by making it.
+
+    ports: a port for each part; without `broker` among them, address is another Kafka's.
+    settings: ROUNDTRIP_* names and values for commands and services alike.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        ports: Mapping[str, int],
+        kafka: str | None,
+        make_service: MakeService = Service,
+    ) -> None:
+        self.directory = directory
+        self.ports = ports
+        self.kafka = kafka or f"{LOOPBACK}:{ports['broker']}"
+        self.settings = self._settings()
+        marked = mark(directory)
+        self.storage: list[Server] = [
+            ClickHouseServer(
+                directory / "clickhouse", ports["clickhouse"], log=self._log("clickhouse"), environment=marked
+            )
+        ]
+        if kafka is None:
+            self.storage.append(
+                KafkaServer(directory / "kafka", ports["broker"], log=self._log("broker"), environment=marked)
+            )
+        self.services = [
+            make_service(name, ports[name], self._log(name), {**self.settings, **marked, **self._own(name)})
+            for name in SERVICES
+        ]
+
+    @property
+    def all(self) -> list[Server]:
+        """Every server, in the order in which they stop."""
+        return [*self.services, *self.storage]
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """What people and programs connect to."""
+        return {
+            "collector": self._url("collector"),
+            "console": self._url("console"),
+            "clickhouse": self._url("clickhouse"),
+            "kafka": self.kafka,
+        }
+
+    def stack(self, *, running: bool) -> RunningStack:
+        """What stack.json says now."""
+        started = [server for server in self.all if server.process is not None] if running else []
+        return RunningStack(
+            **self.addresses,
+            processes={server.name: [server.pid] for server in started},
+            settings={name: value for name in SHARED if (value := self.settings.get(name))},
+            supervisor=os.getpid() if running else 0,
+            health={name: self._url(name) for name in SERVICES},
+        )
+
+    def _settings(self) -> dict[str, str]:
+        stated = {
+            name: value for name, value in os.environ.items() if name.startswith("ROUNDTRIP_") and value
+        }
+        return {
+            **EMBEDDED,
+            **stated,
+            "ROUNDTRIP_DIR": str(self.directory),
+            "ROUNDTRIP_KEYS": str(self.directory / "keys.toml"),
+            "ROUNDTRIP_HOST": LOOPBACK,
+            "ROUNDTRIP_PORT": "",
+            "ROUNDTRIP_COLLECTOR": self._url("collector"),
+            "ROUNDTRIP_KAFKA": self.kafka,
+            "ROUNDTRIP_CLICKHOUSE": self._url("clickhouse"),
+            "ROUNDTRIP_CLICKHOUSE_USER": "",
+            "ROUNDTRIP_CLICKHOUSE_PASSWORD": "",
+        }
+
+    def _own(self, name: str) -> dict[str, str]:
+        """Each service keeps its files apart, as on a machine of its own."""
+        return {"ROUNDTRIP_DIR": str(self.directory / name), "PYTHONUNBUFFERED": "1"}
+
+    def _url(self, name: str) -> str:
+        return f"http://{LOOPBACK}:{self.ports[name]}"
+
+    def _log(self, name: str) -> Path:
+        return self.directory / "log" / f"{name}.log"

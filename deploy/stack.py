@@ -1,0 +1,179 @@
+"""`roundtrip up`: the whole stack on one machine, in the foreground, until Ctrl-C or SIGTERM."""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from deploy import layout
+from deploy.leftovers import end_leftovers
+from deploy.parts import MakeService, Parts, Service
+from deploy.ports import require_free
+from deploy.process import ends_with_parent
+from deploy.supervisor import stop_in_order, watch
+from deploy.terminal import say
+from service import stack_file
+from service.errors import No, Unreachable, Usage
+
+STEP_DEADLINE_S = 120.0  # for migrate and `catalog apply`; usually 1 s
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+SERVICE_READY_S = 60.0  # a first join after an unclean stop waits for Kafka's session to end
+ENDINGS = {2: Usage, 3: Unreachable}
+MEGABYTE = 1_000_000
+
+
+class Stopped(BaseException):
+    """Somebody asked `up` to end: SIGTERM, SIGINT or SIGHUP."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """What `up` takes."""
+    parser.add_argument(
+        "--dir", metavar="DIR", type=Path, help="everything that the stack keeps (default: .roundtrip)"
+    )
+    parser.add_argument(
+        "--port",
+        metavar="N",
+        type=_port,
+        help="the collector's port (default 8080); console, joiner, writer and notifier take the next four,"
+        " ClickHouse 8123, Kafka 9092. 0 takes free ports: those of the run before, where nobody took them",
+    )
+    parser.add_argument("--broker", metavar="HOST:PORT", help="this Kafka, instead of one of our own")
+    parser.add_argument("--catalog", metavar="FILE", type=Path, help="apply this catalog file at start")
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65_531:  # noqa: PLR2004  four more follow it
+        raise argparse.ArgumentTypeError("a port is 0 to 65531")
+    return port
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 after an ordered stop."""
+    return up(args)
+
+
+def up(args: argparse.Namespace, make_service: MakeService = Service) -> int:
+    """The stack has run in its directory until somebody ended it."""
+    if args.catalog and not args.catalog.is_file():
+        raise Usage(f"--catalog {args.catalog}: there is no such file")
+    directory = Path(args.dir or os.environ.get("ROUNDTRIP_DIR") or ".roundtrip").absolute()
+    layout.make_directory(directory)
+    with layout.locked(directory), ended_by_signals():
+        for pid in end_leftovers(directory):
+            say(f"ended process {pid}, which an earlier run in {directory} had left")
+        ports = layout.choose_ports(args.port, layout.remembered_ports(directory))
+        if args.broker:
+            ports.pop("broker")
+        require_free(ports)
+        layout.make_keys(directory)
+        live(Parts(directory, ports, args.broker, make_service), args.catalog)
+    say(f"stopped; `roundtrip up --dir {directory}` goes on where it was")
+    return 0
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Ends when it is done, or orderly at SIGTERM, SIGINT or SIGHUP."""
+
+    def stop(_number: int, _frame: object) -> None:
+        ignore_signals()
+        raise Stopped
+
+    before = {number: signal.signal(number, stop) for number in SIGNALS}
+    try:
+        yield
+    except Stopped:
+        pass
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def ignore_signals() -> None:
+    """A second Ctrl-C leaves the ordered stop alone; it takes seconds, and each part has its deadline."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def live(parts: Parts, catalog: Path | None) -> None:
+    """Everything starts, is watched, and stops in order whatever happens."""
+    began = time.monotonic()
+    try:
+        start(parts, catalog)
+        announce(parts, time.monotonic() - began)
+        watch(parts.all, lambda: stack_file.write(parts.directory, parts.stack(running=True)))
+    finally:
+        ignore_signals()
+        say("stopping")
+        stop_in_order(parts.all)
+        end_leftovers(parts.directory)  # whoever was started at the very moment of a signal
+        if (parts.directory / stack_file.NAME).exists():
+            stack_file.write(parts.directory, parts.stack(running=False))
+
+
+def start(parts: Parts, catalog: Path | None) -> None:
+    """Every part is ready: storage side by side, its schema, then the services side by side."""
+    for server in parts.storage:
+        server.spawn()
+    for server in parts.storage:
+        server.wait_ready()
+    step(parts, "migrate")
+    for server in parts.services:
+        server.spawn()
+    if catalog:
+        step(parts, "catalog", "apply", str(catalog))
+    for server in parts.services:
+        server.wait_ready(SERVICE_READY_S)
+    stack_file.write(parts.directory, parts.stack(running=True))
+
+
+def step(parts: Parts, *words: str) -> None:
+    """The command succeeded; what it said is passed on. Its failure is ours, with the same exit code.
+
+    A process of its own: Kafka's client has threads, which must not be around when the supervisor forks.
+    """
+    name = " ".join(words[:2])
+    try:
+        done = subprocess.run(  # noqa: S603  the command is ours
+            [sys.executable, "-m", "roundtrip", *words],
+            env={**os.environ, **parts.settings},
+            capture_output=True,
+            text=True,
+            timeout=STEP_DEADLINE_S,
+            check=False,
+            preexec_fn=ends_with_parent(),
+        )
+    except subprocess.TimeoutExpired as error:
+        raise No(f"{name} had not ended after {STEP_DEADLINE_S:.0f} s") from error
+    for line in done.stdout.splitlines():
+        say(line)
+    if done.returncode:
+        said = done.stderr.strip().removeprefix(f"roundtrip {words[0]}: ")
+        raise ENDINGS.get(done.returncode, No)(f"{name}: {said[-2000:] or 'failed'}")
+
+
+def announce(parts: Parts, seconds: float) -> None:
+    """Addresses, memory, and the line that starts with `ready`."""
+    for name, address in parts.addresses.items():
+        say(f"{name:<11}{address}")
+    sizes = {"up": memory(os.getpid()), **{server.name: memory(server.pid) for server in parts.all}}
+    each = ", ".join(f"{name} {size}" for name, size in sorted(sizes.items(), key=lambda item: -item[1]))
+    say(f"memory     {sum(sizes.values())} MB: {each}")
+    say(f"ready after {seconds:.1f} s; everything is in {parts.directory}; Ctrl-C stops it in order")
+
+
+def memory(pid: int) -> int:
+    """Resident megabytes of a process; 0 when it has just ended."""
+    try:
+        return int(psutil.Process(pid).memory_info().rss) // MEGABYTE
+    except psutil.NoSuchProcess:
+        return 0

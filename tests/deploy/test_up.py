@@ -1,0 +1,211 @@
+"""`up`: starts, is told where everything is, survives the loss of a part, and leaves nothing behind.
+
+Kafka and ClickHouse are real; the five services are small programs (programs.py).
+"""
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import psutil
+import pytest
+
+from deploy.kafka_server import broker_count
+from deploy.layout import RunningStack
+
+PROGRAM = Path(__file__).with_name("programs.py")
+ROOT = Path(__file__).parents[2]
+DEADLINE_S = 60.0
+
+pytestmark = pytest.mark.stack
+
+
+class Run:
+    """One `up` as a child process, in a directory."""
+
+    def __init__(self, directory: Path, *words: str, broken: str = "") -> None:
+        self.directory = directory
+        self.lines: list[str] = []
+        foreign = {name: value for name, value in os.environ.items() if not name.startswith("ROUNDTRIP_")}
+        self.process = subprocess.Popen(
+            [sys.executable, PROGRAM, "up", "--dir", directory, *(words or ("--port", "0"))],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=ROOT,
+            env={**foreign, "BROKEN": broken},
+        )
+
+    def until(self, start: str) -> str:
+        """The first further line that starts so."""
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip())
+            if line.startswith(start):
+                return line.rstrip()
+        raise AssertionError(f"ended without {start!r}: {self.lines}")
+
+    @property
+    def stack(self) -> RunningStack:
+        return msgspec.json.decode((self.directory / "stack.json").read_bytes(), type=RunningStack)
+
+    def descendants(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Its exit code after the signal; what it said is in `lines`."""
+        self.process.send_signal(number)
+        output, _ = self.process.communicate(timeout=DEADLINE_S)
+        self.lines += output.splitlines()
+        return self.process.returncode
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Run]]:
+    runs: list[Run] = []
+
+    def make(*words: str, broken: str = "") -> Run:
+        runs.append(Run(tmp_path / "stack", *words, broken=broken))
+        return runs[-1]
+
+    yield make
+    for run in runs:
+        run.process.kill()
+        run.process.communicate()
+
+
+def wait_for(what: Callable[[], bool]) -> None:
+    limit = time.monotonic() + DEADLINE_S
+    while not what():
+        assert time.monotonic() < limit
+        threading.Event().wait(0.02)
+
+
+def none_lives(processes: list[psutil.Process]) -> bool:
+    return psutil.wait_procs(processes, timeout=10)[1] == []
+
+
+def test_a_stack_says_where_it_is_and_sigterm_leaves_nothing_behind(start: Callable[..., Run]):
+    run = start()
+    run.until("ready")
+    stack, children = run.stack, run.descendants()
+    assert sorted(pid for pids in stack.processes.values() for pid in pids) == sorted(
+        child.pid for child in children
+    )
+    assert set(stack.processes) == {
+        "collector",
+        "joiner",
+        "writer",
+        "notifier",
+        "console",
+        "broker",
+        "clickhouse",
+    }
+    assert {f"collector  {stack.collector}", f"kafka      {stack.kafka}"} <= set(run.lines)
+    assert any(line.startswith("memory") and "broker" in line for line in run.lines)
+    assert stat.S_IMODE((run.directory / "keys.toml").stat().st_mode) == 0o600
+    assert run.end() == 0
+    assert none_lives(children)
+    assert run.stack.processes == {}
+    assert (run.directory / "stops").read_text().split() == [
+        "collector",
+        "joiner",
+        "writer",
+        "notifier",
+        "console",
+    ]
+
+
+def test_ctrl_c_stops_as_sigterm_does(start: Callable[..., Run]):
+    run = start()
+    run.until("ready")
+    children = run.descendants()
+    assert run.end(signal.SIGINT) == 0
+    assert none_lives(children)
+
+
+def test_a_supervisor_that_is_killed_leaves_no_orphan_and_the_next_goes_on_on_the_same_ports(
+    start: Callable[..., Run],
+):
+    run = start()
+    run.until("ready")
+    before, children = run.stack, run.descendants()
+    keys = (run.directory / "keys.toml").read_bytes()
+    run.process.kill()
+    assert none_lives(children)
+    again = start()
+    again.until("ready")
+    assert (again.stack.collector, again.stack.kafka, again.stack.clickhouse, again.stack.health) == (
+        before.collector,
+        before.kafka,
+        before.clickhouse,
+        before.health,
+    )
+    assert "topics and tables are at this version; nothing to do" in again.lines
+    assert (run.directory / "keys.toml").read_bytes() == keys
+    assert again.end() == 0
+
+
+@pytest.mark.parametrize("part", ["joiner", "broker", "clickhouse"])
+def test_a_part_that_is_killed_is_started_again_and_stack_json_rewritten(
+    start: Callable[..., Run], part: str
+):
+    run = start()
+    run.until("ready")
+    [killed] = run.stack.processes[part]
+    os.kill(killed, signal.SIGKILL)
+    assert run.until(part) == f"{part} (process {killed}) ended by signal 9; it is started again now"
+    line = run.until(part)
+    assert line == f"{part} is started again as process {run.stack.processes[part][0]}"
+    host, port = run.stack.kafka.split(":")
+    wait_for(lambda: _answers(host, int(port)))
+    assert run.end() == 0
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        return broker_count(host, port) == 1
+    except OSError:
+        return False
+
+
+def test_started_twice_in_a_directory_the_second_names_the_first(start: Callable[..., Run]):
+    first = start()
+    first.until("ready")
+    second = start()
+    output, _ = second.process.communicate(timeout=DEADLINE_S)
+    assert second.process.returncode == 1
+    assert f"a stack already runs in {first.directory} (process {first.process.pid})" in output
+    assert first.end() == 0
+
+
+def test_a_port_in_use_is_named_with_its_holder_before_anything_starts(start: Callable[..., Run]):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        run = start("--port", str(min(port, 65_000)))
+        output, _ = run.process.communicate(timeout=DEADLINE_S)
+    assert run.process.returncode == 1
+    assert f"port {port} (collector) is in use by process {os.getpid()}" in output
+    assert not (run.directory / "log").exists()
+
+
+def test_a_service_that_cannot_start_ends_everything_with_its_last_words(start: Callable[..., Run]):
+    run = start(broken="writer")
+    output, _ = run.process.communicate(timeout=DEADLINE_S)
+    assert run.process.returncode == 1
+    assert "up: writer ended at start with exit code 1: the disk is full (log: " in output.splitlines()[-1]
+
+
+def test_another_broker_that_cannot_be_reached_is_exit_code_3(start: Callable[..., Run]):
+    run = start("--port", "0", "--broker", "127.0.0.1:1")
+    output, _ = run.process.communicate(timeout=DEADLINE_S)
+    assert run.process.returncode == 3
+    assert "Kafka at 127.0.0.1:1 cannot be reached" in output.splitlines()[-1]
