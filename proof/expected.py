@@ -372,7 +372,7 @@ class _Case:
         catalog = self.catalogs[version]
         goal = _goal(_offer(catalog, credited.offer_id), self.goal_id) or self.goal
         amount = next((one.amount for one in reversed(merged) if one.amount is not None), ZERO)
-        currency = next((one.currency for one in reversed(merged) if one.currency), "")
+        currency = next((one.currency.upper() for one in reversed(merged) if one.currency), "")
         currency = currency or _currency(goal, "payout")
         day = times.from_ms(made_by.occurred_ms)[:10]
         sums: list[Decimal] = []
