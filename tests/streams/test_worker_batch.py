@@ -97,7 +97,7 @@ def test_a_case_that_lost_its_conversions_is_sent_empty(state: Partition):
 
 @pytest.mark.parametrize("at_once", [True, False])
 def test_a_fact_seen_again_changes_no_state_and_sends_its_case_again_as_it_is(
-    state: Partition, at_once: bool
+    state: Partition, *, at_once: bool
 ):
     facts_once = [record(click()), record(postback())]
     first, _ = absorbed(state, facts_once)

@@ -1,0 +1,319 @@
+"""The commit point is ours, and what we rely on in Faust is as it was when this was written."""
+
+import asyncio
+import hashlib
+import inspect
+import logging
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.cluster import ClusterMetadata
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import IllegalStateError, KafkaConnectionError
+from faust.app.base import App
+from faust.tables.recovery import Recovery
+from faust.transport import consumer as faust_consumer
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from service.settings import Settings
+from streams import app, transport
+from streams.transport import Consumer, ConsumerThread, Fetch, Slice
+
+CLICKS, PIXELS = TP("clicks", 0), TP("pixels", 0)
+
+# What streams/transport.py overrides or leans on, by the digest of its source.
+RELIED_ON = {
+    faust_consumer.Consumer._drain_messages: "44a2500309e8",
+    faust_consumer.Consumer._wait_next_records: "6218e1969a63",
+    faust_consumer.Consumer._commit_tps: "a20e230b05ae",
+    faust_consumer.Consumer._filter_committable_offsets: "dc5e9baf5d99",
+    faust_consumer.Consumer._should_commit: "5ce941793947",
+    faust_consumer.Consumer.on_partitions_revoked: "d04b7ae72c6f",
+    faust_consumer.Consumer.on_stop: "45b1d2210ce2",
+    faust_consumer.Consumer.wait_empty: "e4662fe24f09",
+    driver.AIOKafkaConsumerThread._fetch_records: "39a2c6c79fc1",
+    driver.AIOKafkaConsumerThread._create_consumer: "a4dc6ba0681a",
+    driver.AIOKafkaConsumerThread._seek_wait: "9d221e816d94",
+    App._on_partitions_revoked: "d5c895bbe57d",
+    App._stop_consumer: "55854a5de12c",
+    Recovery._resume_streams: "d986a6710c1a",
+    Recovery._wait: "ec7429b70176",
+}
+
+
+def test_faust_is_the_one_that_the_transport_was_written_for():
+    found = {name: version(name) for name in transport.WRITTEN_FOR}
+    assert found == transport.WRITTEN_FOR, (
+        "Faust or aiokafka changed: read again what streams/transport.py overrides, run the tests marked `stack`,"
+        " then write the new versions into WRITTEN_FOR"
+    )
+
+
+@pytest.mark.parametrize("function", RELIED_ON, ids=lambda each: each.__qualname__)
+def test_faust_still_does_what_the_transport_relies_on(function: Any):
+    digest = hashlib.sha256(inspect.getsource(function).encode()).hexdigest()[:12]
+    assert digest == RELIED_ON[function], (
+        f"Faust's {function.__qualname__} is no longer the code that streams/transport.py was written for: read it,"
+        f" see whether each override there still holds, then write {digest} here"
+    )
+
+
+class FakeThread:
+    """Stands for the thread with aiokafka's consumer."""
+
+    def __init__(self) -> None:
+        self.assigned = {CLICKS, PIXELS}
+        self.fetches: list[dict[TP, Slice]] = []
+        self.commits: list[dict[TP, int]] = []
+        self.commit_works = True
+        self.seeks: list[Mapping[TP, int]] = []
+
+    def assignment(self) -> set[TP]:
+        return self.assigned
+
+    async def commit(self, offsets: Mapping[TP, int]) -> bool:
+        self.commits.append(dict(offsets))
+        return self.commit_works
+
+    async def getmany(self, _active: Iterable[TP], timeout: float) -> dict[TP, Slice]:  # noqa: ASYNC109  Faust's
+        assert timeout > 0
+        return self.fetches.pop(0)
+
+    async def seek_wait(self, offsets: Mapping[TP, int]) -> None:
+        self.seeks.append(offsets)
+
+
+class Rig:
+    """A consumer of an app that was never started."""
+
+    def __init__(self, directory: Path) -> None:
+        self.released: list[frozenset[TP]] = []
+        self.start: Mapping[TP, int] | None = {}
+        self.app = app.build(Settings(dir=directory), self._nothing, self._start_at, self._released)
+        self.consumer: Consumer = self.app.consumer
+        self.thread = self.consumer._thread = FakeThread()
+        self.consumer._set_active_tps(self.thread.assigned)
+
+    async def _nothing(self, _fetch: Fetch) -> None: ...
+
+    async def _start_at(self, _assigned: frozenset[TP]) -> Mapping[TP, int] | None:
+        return self.start
+
+    async def _released(self, revoked: frozenset[TP]) -> None:
+        self.released.append(revoked)
+
+    async def messages(self) -> list[Any]:
+        return [message async for _, message in self.consumer.getmany(1.0)]
+
+
+@pytest.fixture
+async def rig(tmp_path: Path) -> Rig:
+    return Rig(tmp_path)
+
+
+def slice_of(tp: TP, start: int, *offsets: int) -> Slice:
+    records = [SimpleNamespace(offset=offset, timestamp=0) for offset in offsets]
+    return Slice(tp.topic, tp.partition, start, offsets[-1] + 1, records)
+
+
+FETCH = {CLICKS: slice_of(CLICKS, 0, 0, 1, 2), PIXELS: slice_of(PIXELS, 7, 9)}
+
+
+async def test_a_poll_is_one_message_with_every_partition_in_it(rig: Rig):
+    rig.thread.fetches = [FETCH]
+    (message,) = await rig.messages()
+    assert message.value == Fetch(tuple(FETCH.values()))
+    assert (message.tp, message.offset) == (PIXELS, 9)
+
+
+async def test_what_faust_acknowledges_commits_nothing(rig: Rig):
+    rig.thread.fetches = [FETCH]
+    (message,) = await rig.messages()
+    rig.consumer.track_message(message)
+    message.ack(rig.consumer)
+    await rig.consumer.commit()
+    assert rig.thread.commits == []
+    assert not rig.consumer.unacked
+
+
+async def test_what_was_handled_is_committed_once_also_by_a_group_that_never_committed(rig: Rig):
+    rig.consumer.handled({CLICKS: 3, PIXELS: 10})
+    assert rig.consumer.uncommitted() == 2
+    assert await rig.consumer.commit()
+    assert not await rig.consumer.commit()
+    assert rig.thread.commits == [{CLICKS: 3, PIXELS: 10}]
+    assert rig.consumer.uncommitted() == 0
+
+
+async def test_the_first_record_of_a_log_can_be_committed(rig: Rig):
+    rig.consumer.handled({CLICKS: 1})
+    await rig.consumer.commit()
+    assert rig.thread.commits == [{CLICKS: 1}]
+
+
+async def test_a_commit_never_goes_beyond_what_was_handled_nor_back(rig: Rig):
+    rig.thread.fetches = [FETCH]
+    await rig.messages()
+    rig.consumer.handled({CLICKS: 3})
+    rig.consumer.handled({CLICKS: 2})
+    await rig.consumer.commit()
+    assert rig.thread.commits == [{CLICKS: 3}]
+
+
+async def test_a_failed_commit_is_not_taken_for_done(rig: Rig):
+    rig.thread.commit_works = False
+    rig.consumer.handled({CLICKS: 3})
+    assert not await rig.consumer.commit()
+    rig.thread.commit_works = True
+    assert await rig.consumer.commit()
+    assert rig.thread.commits == [{CLICKS: 3}, {CLICKS: 3}]
+
+
+async def test_partitions_that_were_taken_away_are_not_committed(rig: Rig):
+    rig.consumer.handled({CLICKS: 3, PIXELS: 10})
+    rig.thread.assigned = {PIXELS}
+    await rig.consumer.commit()
+    assert rig.thread.commits == [{PIXELS: 10}]
+
+
+async def test_reading_begins_where_the_state_says_whatever_was_committed(rig: Rig):
+    rig.consumer._committed_offset[CLICKS] = 50
+    rig.start = {CLICKS: 20, PIXELS: 0}
+    await rig.consumer.perform_seek()
+    assert rig.thread.seeks == [rig.start]
+    rig.consumer.handled({CLICKS: 30})
+    await rig.consumer.commit()
+    assert rig.thread.commits == [{CLICKS: 30}]
+
+
+async def test_an_assignment_that_was_overtaken_starts_nothing(rig: Rig):
+    rig.start = None
+    with pytest.raises(IllegalStateError):
+        await rig.consumer.perform_seek()
+    assert rig.thread.seeks == []
+
+
+async def test_a_fetch_that_arrives_after_a_new_assignment_is_dropped(rig: Rig):
+    async def overtaken(_active: Iterable[TP], timeout: float) -> dict[TP, Slice]:  # noqa: ARG001, ASYNC109  Faust's
+        rig.app.consumer_generation_id += 1
+        return FETCH
+
+    rig.thread.getmany = overtaken  # type: ignore[method-assign]
+    assert await rig.messages() == []
+
+
+async def test_a_full_queue_or_a_stopped_flow_skips_no_partition(rig: Rig):
+    rig.consumer.on_buffer_full(CLICKS)
+    rig.thread.fetches = [FETCH]
+    (message,) = await rig.messages()
+    assert len(message.value.slices) == 2
+
+
+async def test_revoked_partitions_are_released_after_faust_is_done_with_them(rig: Rig):
+    rig.consumer.handled({CLICKS: 3, PIXELS: 10})
+    order: list[str] = []
+
+    async def faust(_revoked: set[TP]) -> None:
+        order.append(f"faust, {await rig.consumer.commit()}")
+
+    async def released(_revoked: frozenset[TP]) -> None:
+        order.append("released")
+
+    rig.consumer._on_partitions_revoked = faust
+    rig.consumer.transport.released = released
+    await rig.consumer.on_partitions_revoked({CLICKS})
+    assert order == ["faust, True", "released"]
+    assert rig.thread.commits == [{CLICKS: 3, PIXELS: 10}]
+
+
+def thread(commit: Any) -> ConsumerThread:
+    """A thread that was not started, with a stand-in for aiokafka's consumer."""
+    made = ConsumerThread.__new__(ConsumerThread)
+    made.transport = SimpleNamespace(settings=Settings(kafka="nowhere:1"))
+    made._consumer = SimpleNamespace(commit=commit)
+    return made
+
+
+@pytest.mark.parametrize(
+    "error", [KafkaConnectionError("gone"), IllegalStateError("not mine"), TimeoutError()]
+)
+async def test_a_commit_that_kafka_does_not_take_ends_nothing(error: Exception):
+    async def commit(_offsets: object) -> None:
+        raise error
+
+    assert await thread(commit)._commit({CLICKS: 3}) is False
+
+
+async def test_a_commit_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(transport, "COMMIT_S", 0.01)
+
+    async def commit(_offsets: object) -> None:
+        await asyncio.Event().wait()
+
+    assert await thread(commit)._commit({CLICKS: 3}) is False
+
+
+def test_a_slice_says_where_reading_stood_before_it(monkeypatch: pytest.MonkeyPatch):
+    async def fetched(*_: object) -> dict[TP, list[Any]]:
+        return {CLICKS: slice_of(CLICKS, 0, 5, 6).records, PIXELS: slice_of(PIXELS, 0, 2).records}
+
+    monkeypatch.setattr(driver.AIOKafkaConsumerThread, "_fetch_records", fetched)
+    state = SimpleNamespace(position=3, has_valid_position=True)
+    assignment = SimpleNamespace(tps={CLICKS}, state_value=lambda _: state)
+    aiokafka = SimpleNamespace(
+        _subscription=SimpleNamespace(subscription=SimpleNamespace(assignment=assignment))
+    )
+    found = asyncio.run(thread(None)._fetch_records(aiokafka, {CLICKS, PIXELS}))
+    assert [(each.topic, each.start, each.end) for each in found.values()] == [
+        ("clicks", 3, 7),
+        ("pixels", 2, 3),
+    ]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 4, 7])
+def test_partitions_of_one_number_meet_in_one_worker_and_each_worker_gets_some(workers: int):
+    topics, partitions = ["clicks", "impressions", "pixels"], 7
+    cluster = ClusterMetadata()
+    cluster.partitions_for_topic = lambda _: set(range(partitions))  # type: ignore[method-assign]
+    members = {f"m{each}": RangePartitionAssignor.metadata(topics) for each in range(workers)}
+    dealt = RangePartitionAssignor.assign(cluster, members)
+    for assignment in dealt.values():
+        numbers = [sorted(found) for _, found in assignment.assignment]
+        assert len(numbers) == len(topics)
+        assert numbers[0]
+        assert all(each == numbers[0] for each in numbers)
+
+
+def test_security_settings_reach_aiokafka():
+    given = Settings(kafka_security="sasl_plaintext", kafka_user="u", kafka_password="p")  # noqa: S106  a test's
+    assert transport._security(given) == {
+        "security_protocol": "SASL_PLAINTEXT",
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_plain_username": "u",
+        "sasl_plain_password": "p",
+    }
+    assert transport._security(Settings(kafka_security="ssl"))["ssl_context"] is not None
+
+
+def test_libraries_say_one_line_a_minute_from_one_place_and_no_traces():
+    now = [0.0]
+    quiet = app.OneLine(lambda: now[0])
+
+    def line(name: str, lineno: int = 1) -> logging.LogRecord:
+        trace = (ValueError, ValueError("why"), None)
+        return logging.LogRecord(name, logging.ERROR, "file.py", lineno, "it %s", ("broke",), trace)
+
+    first = line("aiokafka.conn")
+    assert quiet.filter(first)
+    assert (first.getMessage(), first.exc_info) == ("it broke (ValueError('why'))", None)
+    assert not quiet.filter(line("aiokafka.conn"))
+    assert quiet.filter(line("aiokafka.conn", lineno=2))
+    assert quiet.filter(line("streams.joiner"))
+    assert quiet.filter(line("streams.joiner"))
+    now[0] = 60.0
+    assert quiet.filter(line("aiokafka.conn"))

@@ -1,0 +1,331 @@
+"""The order of effects: state, then Kafka, then the commit point; and where reading begins."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from faust.types import TP
+from prometheus_client import CollectorRegistry
+
+from schemas.topics import FACTS
+from service.errors import RecordsRefused, Unavailable, Unreachable
+from service.kafka import Outgoing, Record
+from service.settings import Settings
+from streams import joiner as module
+from streams import logs
+from streams.joiner import Joiner
+from streams.layout import Position
+from streams.logs import Logs
+from streams.metrics import Metrics
+from streams.state import Store
+from streams.transport import Fetch, Slice
+from tests.streams.joining import cases, click, decide, postback, quarantines, record, version
+
+CLICKS, POSTBACKS = TP("clicks", 0), TP("postbacks", 0)
+ASSIGNED = frozenset(TP(topic, number) for topic in FACTS for number in (0, 1))
+LOGS = Logs(
+    {topic: f"cluster:{topic}" for topic in FACTS},
+    {(topic, number): 0 for topic in FACTS for number in (0, 1)},
+    {(topic, number): 100 for topic in FACTS for number in (0, 1)},
+    {},
+)
+
+
+class FakeKafka:
+    """The producer and the consumer's positions; tells what happened in which order."""
+
+    def __init__(self) -> None:
+        self.sent: list[Outgoing] = []
+        self.events: list[str] = []
+        self.commits: dict[TP, int] = {}
+        self.seeks: list[tuple[TP, int]] = []
+        self.answers: list[Exception] = []
+        self.away = False
+        self.on_send: Callable[[], None] = lambda: None
+
+    async def send_all(self, records: Sequence[Outgoing]) -> None:
+        self.on_send()
+        while self.away:
+            await asyncio.sleep(3600)
+        if self.answers:
+            raise self.answers.pop(0)
+        self.sent += records
+        self.events.append("sent")
+
+    def handled(self, offsets: Mapping[TP, int]) -> None:
+        self.commits |= offsets
+        self.events.append("handled")
+
+    async def seek(self, partition: TP, offset: int) -> None:
+        self.seeks.append((partition, offset))
+
+
+class Rig:
+    """Joiners of one directory, one after the other, over one fake Kafka."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.kafka = FakeKafka()
+        self.logs = LOGS
+        self.failures: list[BaseException] = []
+        self.decide: Any = decide
+
+    def joiner(self) -> Joiner:
+        settings = Settings(dir=self.directory)
+        made = Joiner(
+            settings,
+            lambda known: self.decide(known),
+            Metrics(CollectorRegistry()),
+            self.failures.append,
+            lambda _: self.logs,
+        )
+        made.sender = made.consumer = self.kafka
+        return made
+
+    async def started(self) -> Joiner:
+        made = self.joiner()
+        assert await made.start_at(ASSIGNED) is not None
+        return made
+
+    def outbox(self, number: int = 0) -> list[Outgoing]:
+        state = Store(self.directory / "joiner").open(number)
+        found = state.unsent()
+        state.close()
+        return found
+
+
+@pytest.fixture
+async def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
+    monkeypatch.setattr(module, "RETRY_S", 0.0)
+    return Rig(tmp_path)
+
+
+def fetch(*records: Record, start: int | None = None) -> Fetch:
+    """A fetch of records; each topic's slice begins at its first record, or at `start`."""
+    topics = dict.fromkeys(each.topic for each in records)
+    return Fetch(tuple(_slice([each for each in records if each.topic == topic], start) for topic in topics))
+
+
+def _slice(records: list[Record], start: int | None) -> Slice:
+    read = [SimpleNamespace(**(each._asdict() | {"timestamp": each.timestamp_ms})) for each in records]
+    first = records[0].offset if start is None else start
+    return Slice(records[0].topic, records[0].partition, first, records[-1].offset + 1, read)
+
+
+async def test_a_fetch_is_stored_then_sent_then_may_be_committed(rig: Rig):
+    joiner = await rig.started()
+    joiner._open[0].apply = partial(_noting, rig.kafka.events, joiner._open[0].apply)  # type: ignore[method-assign]
+    await joiner.handle(fetch(record(click()), record(postback())))
+    assert rig.kafka.events == ["stored", "sent", "handled"]
+    assert [case.version for case in cases(rig.kafka.sent)] == [version(2)]
+    assert rig.kafka.commits == {CLICKS: 1, POSTBACKS: 1}
+
+
+def _noting(events: list[str], apply: Callable[[Any], None], changes: Any) -> None:
+    apply(changes)
+    events.append("stored")
+
+
+async def test_nothing_may_be_committed_before_kafka_acknowledged(rig: Rig):
+    joiner = await rig.started()
+    rig.kafka.away = True
+    work = asyncio.ensure_future(joiner.handle(fetch(record(postback()))))
+    called = asyncio.Event()
+    rig.kafka.on_send = called.set
+    await asyncio.wait_for(called.wait(), 10)
+    assert rig.kafka.commits == {}
+    work.cancel()
+
+
+async def test_what_was_stored_and_not_sent_is_sent_first_at_the_next_start(rig: Rig):
+    joiner = await rig.started()
+    rig.kafka.away = True
+    called = asyncio.Event()
+    rig.kafka.on_send = called.set
+    work = asyncio.ensure_future(joiner.handle(fetch(record(postback()))))
+    await asyncio.wait_for(called.wait(), 10)
+    work.cancel()  # as a crash would
+    await asyncio.gather(work, return_exceptions=True)
+    await joiner.close()
+    rig.kafka.away = False
+
+    again = rig.joiner()
+    offsets = await again.start_at(ASSIGNED)
+    assert [case.version for case in cases(rig.kafka.sent)] == [version(1)]
+    assert offsets is not None
+    assert offsets[POSTBACKS] == 1
+    await again.close()
+    assert rig.outbox() == []
+
+
+async def test_a_record_below_the_states_offset_is_not_read_twice(rig: Rig):
+    joiner = await rig.started()
+    await joiner.handle(fetch(record(postback())))
+    await joiner.handle(fetch(record(postback()), record(postback(sequence=3), 1)))
+    assert [case.version for case in cases(rig.kafka.sent)] == [version(1), version(2)]
+
+
+async def test_what_kafka_does_not_take_now_is_sent_until_it_does(rig: Rig):
+    joiner = await rig.started()
+    rig.kafka.answers = [Unavailable("away"), Unavailable("away")]
+    await joiner.handle(fetch(record(postback())))
+    assert rig.kafka.events == ["sent", "handled"]
+
+
+async def test_what_kafka_never_takes_is_kept_in_quarantine(rig: Rig):
+    joiner = await rig.started()
+    rig.kafka.answers = [RecordsRefused({0: "too large"})]
+    await joiner.handle(fetch(record(postback())))
+    (kept,) = quarantines(rig.kafka.sent)
+    assert (kept.topic, kept.key) == ("conversions", "t1:0")
+    assert rig.kafka.events == ["sent", "handled"]
+
+
+async def test_where_kafka_takes_not_even_that_the_process_ends(rig: Rig):
+    joiner = await rig.started()
+    rig.kafka.answers = [RecordsRefused({0: "too large"})] * 2
+    await joiner.handle(fetch(record(postback())))
+    assert [type(each) for each in rig.failures] == [RecordsRefused]
+    assert rig.kafka.commits == {}
+
+
+async def test_what_cannot_be_handled_ends_the_process_uncommitted_and_nothing_follows(rig: Rig):
+    joiner = await rig.started()
+    rig.decide = None
+    await joiner.handle(fetch(record(postback())))
+    rig.decide = decide
+    await joiner.handle(fetch(record(postback("t2", 3), 1)))
+    assert ["t1" in str(each) for each in rig.failures] == [True]
+    assert (rig.kafka.commits, rig.kafka.sent) == ({}, [])
+
+
+async def test_a_hole_before_a_fetch_is_read_again_and_not_skipped(rig: Rig):
+    joiner = await rig.started()
+    await joiner.handle(fetch(record(click(), 5)))
+    assert rig.kafka.seeks == [(CLICKS, 0)]
+    assert rig.kafka.commits == {}
+
+
+async def test_a_hole_in_the_log_itself_is_none(rig: Rig):
+    joiner = await rig.started()
+    await joiner.handle(fetch(record(click(), 5), start=0))
+    assert rig.kafka.commits == {CLICKS: 6}
+
+
+async def test_records_that_kafka_deleted_unread_are_said_and_passed(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+):
+    joiner = await rig.started()
+    rig.logs = LOGS._replace(start={**LOGS.start, ("clicks", 0): 5})
+    await joiner.handle(fetch(record(click(), 5)))
+    assert rig.kafka.commits == {CLICKS: 6}
+    assert "records 0 to 4 were deleted before they were read" in caplog.text
+
+
+async def test_a_revoked_partition_takes_nothing_and_is_free_for_others(rig: Rig):
+    joiner = await rig.started()
+    await joiner.released(frozenset({CLICKS, POSTBACKS}))
+    assert joiner.partitions == [1]
+    await joiner.handle(fetch(record(postback())))
+    assert (rig.kafka.commits, rig.kafka.sent) == ({}, [])
+    assert rig.outbox() == []
+
+
+async def test_an_assignment_overtaken_by_a_revocation_opens_nothing(rig: Rig):
+    joiner = rig.joiner()
+
+    def slow(_: Settings) -> Logs:
+        asyncio.run_coroutine_threadsafe(joiner.released(ASSIGNED), loop).result(10)
+        return LOGS
+
+    loop = asyncio.get_running_loop()
+    joiner._read = slow
+    assert await joiner.start_at(ASSIGNED) is None
+    assert joiner.partitions == []
+
+
+async def test_a_directory_that_another_process_still_holds_is_waited_for(rig: Rig):
+    held = Store(rig.directory / "joiner").open(0)
+    joiner = rig.joiner()
+    work = asyncio.ensure_future(joiner.start_at(ASSIGNED))
+    while not joiner._logs and not work.done() and not rig.directory.joinpath("joiner/0").exists():
+        await asyncio.sleep(0)
+    held.close()
+    assert await asyncio.wait_for(work, 10) is not None
+    assert joiner.partitions == [0, 1]
+
+
+async def test_a_catalog_that_arrives_late_decides_what_waited(rig: Rig):
+    joiner = await rig.started()
+    await joiner.handle(fetch(record(postback(catalog_version=2))))
+    assert (await joiner.resume(), rig.kafka.sent) == (1, [])
+    rig.decide = partial(decide, newest_catalog=2)
+    assert await joiner.resume() == 0
+    assert [case.version for case in cases(rig.kafka.sent)] == [version(1)]
+
+
+async def test_a_stop_while_kafka_is_away_ends_soon_and_keeps_what_was_decided(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "LAST_SEND_S", 0.01)
+    joiner = await rig.started()
+    rig.kafka.away = True
+    rig.kafka.on_send = joiner.stop
+    await asyncio.wait_for(joiner.handle(fetch(record(postback()))), 10)
+    await joiner.close()
+    assert rig.failures == []
+    assert rig.kafka.commits == {}
+    assert len(cases(rig.outbox())) == 1
+
+
+async def test_a_kafka_that_is_away_at_an_assignment_is_waited_for(rig: Rig):
+    answers = [Unreachable("no"), Unreachable("no")]
+
+    def read(_: Settings) -> Logs:
+        if answers:
+            raise answers.pop()
+        return LOGS
+
+    joiner = rig.joiner()
+    joiner._read = read
+    assert await joiner.start_at(ASSIGNED) is not None
+
+
+KNOWN = Position(40, "cluster:clicks")
+
+
+@pytest.mark.parametrize(
+    ("known", "changed", "offset", "said"),
+    [
+        (None, {}, 0, ""),
+        (None, {"committed": {("clicks", 0): 40}}, 0, "no state here, but 40 committed"),
+        (KNOWN, {"committed": {("clicks", 0): 30}}, 40, ""),
+        (KNOWN, {"committed": {("clicks", 0): 60}}, 40, ""),
+        (Position(100, "cluster:clicks"), {}, 100, ""),
+        (Position(101, "cluster:clicks"), {}, 0, "a new log"),
+        (Position(40, "other:clicks"), {}, 0, "a new log"),
+        (KNOWN, {"start": {("clicks", 0): 55}}, 55, "records 40 to 54 were deleted"),
+        (None, {"start": {("clicks", 0): 55}}, 55, ""),
+    ],
+)
+def test_where_reading_begins(known: Position | None, changed: dict[str, Any], offset: int, said: str):
+    found = logs.begin(LOGS._replace(**changed), ("clicks", 0), known)
+    assert found[0] == offset
+    assert (said in found[1]) if said else not found[1]
+
+
+async def test_facts_of_a_new_log_that_are_known_change_nothing(rig: Rig):
+    joiner = await rig.started()
+    await joiner.handle(fetch(record(click()), record(postback())))
+    await joiner.close()
+    rig.logs = LOGS._replace(identity={topic: f"other:{topic}" for topic in FACTS})
+    again = await rig.started()
+    rig.kafka.sent.clear()
+    await again.handle(fetch(record(postback()), record(click())))
+    assert [case.version for case in cases(rig.kafka.sent)] == [version(2)]
+    await again.close()
+    assert Store(rig.directory / "joiner").open(0).positions["clicks"] == Position(1, "other:clicks")
