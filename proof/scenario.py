@@ -300,7 +300,7 @@ def _once(place: Place) -> bool:
 
 CLASSES = (
     # What happens to most clicks, and the ways to report a sale.
-    Class(name="no sale", share=6_330, steps=_nothing, suits=lambda _: True),
+    Class(name="no sale", share=6_110, steps=_nothing, suits=lambda _: True),
     Class(name="postback", share=700, steps=_postback, suits=_by("postback")),
     Class(name="postback, no number", share=200, steps=_unnumbered, suits=_by("postback"), exact=False),
     Class(name="pixel", share=250, steps=_pixel, suits=_by("pixel")),
