@@ -49,8 +49,8 @@ RELIED_ON = {
 def test_faust_is_the_one_that_the_transport_was_written_for():
     found = {name: version(name) for name in transport.WRITTEN_FOR}
     assert found == transport.WRITTEN_FOR, (
-        "Faust or aiokafka changed: read again what streams/transport.py overrides, run the tests marked `stack`,"
-        " then write the new versions into WRITTEN_FOR"
+        "Faust or aiokafka changed: read again what streams/transport.py overrides, run the tests"
+        " marked `stack`, then write the new versions into WRITTEN_FOR"
     )
 
 
@@ -58,8 +58,8 @@ def test_faust_is_the_one_that_the_transport_was_written_for():
 def test_faust_still_does_what_the_transport_relies_on(function: Any):
     digest = hashlib.sha256(inspect.getsource(function).encode()).hexdigest()[:12]
     assert digest == RELIED_ON[function], (
-        f"Faust's {function.__qualname__} is no longer the code that streams/transport.py was written for: read it,"
-        f" see whether each override there still holds, then write {digest} here"
+        f"Faust's {function.__qualname__} is no longer the code that streams/transport.py was written for:"
+        f" read it, see whether each override there still holds, then write {digest} here"
     )
 
 
