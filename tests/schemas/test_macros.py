@@ -24,7 +24,9 @@ def test_values_stand_in_their_places_and_missing_ones_are_empty():
 @given(path=NASTY, query=NASTY, other=NASTY, fragment=NASTY)
 @example(path="..", query="&tid=1", other="a\r\nSet-Cookie: x=1", fragment="{payout}")
 @example(path=".", query="%26", other="+", fragment="%")
-def test_a_value_never_leaves_its_place_and_arrives_as_it_was(path, query, other, fragment):
+def test_a_value_never_leaves_its_place_and_arrives_as_it_was(
+    path: str, query: str, other: str, fragment: str
+):
     url = fill(
         compile_template(URL),
         {"aff_sub2": path, "transaction_id": query, "aff_sub": other, "aff_sub3": fragment},
@@ -75,17 +77,20 @@ def test_the_host_of_a_template_is_known_before_it_is_filled():
 
 
 @pytest.mark.parametrize("name", [*macros.NAMES, *macros.ALIASES, "params", "param:x"])
-def test_every_macro_of_the_vocabulary_compiles(name):
+def test_every_macro_of_the_vocabulary_compiles(name: str):
     place = "" if name == "params" else "a="
     assert compile_template(f"https://h/?{place}{{{name}}}").names
 
 
 def test_the_macros_are_the_vocabularys():
-    listed = """params param: sub1 sub2 sub3 sub4 sub5 transaction_id offer_id offer_name offer_ref affiliate_id aff_id
-        affiliate_name affiliate_ref advertiser_id advertiser_ref source aff_sub aff_sub2 aff_sub3 aff_sub4 aff_sub5
-        aff_click_id aff_unique1 aff_unique2 aff_unique3 aff_unique4 aff_unique5 goal_id adv_sub adv_sub2 adv_sub3
-        adv_sub4 adv_sub5 payout sale_amount currency status conversion_id goal_name event_id offer_url_id creative_id
-        ip session_ip country_code device_os device_brand user_agent date time datetime timestamp ran"""
+    listed = """
+        params param: sub1 sub2 sub3 sub4 sub5 transaction_id offer_id offer_name offer_ref
+        affiliate_id aff_id affiliate_name affiliate_ref advertiser_id advertiser_ref source aff_sub
+        aff_sub2 aff_sub3 aff_sub4 aff_sub5 aff_click_id aff_unique1 aff_unique2 aff_unique3
+        aff_unique4 aff_unique5 goal_id adv_sub adv_sub2 adv_sub3 adv_sub4 adv_sub5 payout
+        sale_amount currency status conversion_id goal_name event_id offer_url_id creative_id ip
+        session_ip country_code device_os device_brand user_agent date time datetime timestamp ran
+    """
     assert {*macros.NAMES, *macros.ALIASES, macros.PARAMS, macros.PARAM} == set(listed.split())
 
 
@@ -124,7 +129,7 @@ def test_the_macros_are_the_vocabularys():
         ("https://h/" + "a" * 4096, "longer than"),
     ],
 )
-def test_a_template_that_could_go_wrong_is_refused_when_it_is_compiled(text, why):
+def test_a_template_that_could_go_wrong_is_refused_when_it_is_compiled(text: str, why: str):
     with pytest.raises(ValueError, match=why):
         compile_template(text)
 

@@ -35,7 +35,7 @@ SHARES = st.decimals(min_value=0, max_value=100, places=6)
         ("0.0000015", "0.000002"),
     ],
 )
-def test_an_amount_is_read_with_point_or_comma(text, amount):
+def test_an_amount_is_read_with_point_or_comma(text: str, amount: str):
     assert money.parse(text) == Decimal(amount)
 
 
@@ -64,18 +64,18 @@ def test_an_amount_is_read_with_point_or_comma(text, amount):
         ("0." + "1" * 31, "no amount"),
     ],
 )
-def test_what_is_ambiguous_or_no_amount_is_refused_with_its_reason(text, why):
+def test_what_is_ambiguous_or_no_amount_is_refused_with_its_reason(text: str, why: str):
     with pytest.raises(ValueError, match=why):
         money.parse(text)
 
 
 @given(AMOUNTS)
-def test_every_amount_of_six_places_is_read_exactly_with_a_point(amount):
+def test_every_amount_of_six_places_is_read_exactly_with_a_point(amount: Decimal):
     assert money.parse(f"{amount:f}") == amount
 
 
 @given(st.text(max_size=30))
-def test_no_text_raises_anything_but_valueerror_or_leaves_the_bounds(text):
+def test_no_text_raises_anything_but_valueerror_or_leaves_the_bounds(text: str):
     try:
         amount = money.parse(text)
     except ValueError:
@@ -85,18 +85,18 @@ def test_no_text_raises_anything_but_valueerror_or_leaves_the_bounds(text):
 
 
 @pytest.mark.parametrize("text", ["8,5", " 8", "8.", ".8", "1e2", "-8", "1.1234567", "1234567890123", ""])
-def test_the_catalogs_numbers_are_written_in_one_way_only(text):
+def test_the_catalogs_numbers_are_written_in_one_way_only(text: str):
     with pytest.raises(ValueError, match="not a decimal number"):
         money.written(text)
 
 
 @given(AMOUNTS, SHARES)
-def test_a_percentage_is_exact(amount, percent):
+def test_a_percentage_is_exact(amount: Decimal, percent: Decimal):
     assert Fraction(money.percent_of(amount, percent)) == Fraction(amount) * Fraction(percent) / 100
 
 
 @given(AMOUNTS, AMOUNTS, AMOUNTS)
-def test_a_product_is_exact(one, other, third):
+def test_a_product_is_exact(one: Decimal, other: Decimal, third: Decimal):
     assert Fraction(money.product(one, other, third)) == Fraction(one) * Fraction(other) * Fraction(third)
 
 
@@ -111,7 +111,7 @@ def test_a_product_is_exact(one, other, third):
         ("1.23455", "CLF", "1.2346"),
     ],
 )
-def test_rounding_is_half_even_to_the_currencys_minor_unit(amount, currency, expected):
+def test_rounding_is_half_even_to_the_currencys_minor_unit(amount: str, currency: str, expected: str):
     assert str(money.rounded(Decimal(amount), currency)) == expected
 
 
@@ -142,7 +142,7 @@ RATES = Rates(
     ("day", "rate"),
     [("2026-10-31", None), ("2026-11-01", "1.10"), ("2026-11-14", "1.10"), ("2027-01-01", "1.20")],
 )
-def test_the_newest_rate_since_the_day_or_before_counts(day, rate):
+def test_the_newest_rate_since_the_day_or_before_counts(day: str, rate: str | None):
     assert RATES.at("EUR", "USD", day) == (Decimal(rate) if rate else None)
 
 

@@ -15,13 +15,13 @@ def test_a_known_moment_reads_as_its_unix_time():
 
 
 @given(MOMENTS)
-def test_every_moment_comes_back_from_its_24_characters(ms):
+def test_every_moment_comes_back_from_its_24_characters(ms: int):
     text = times.from_ms(ms)
     assert (len(text), times.to_ms(text)) == (24, ms)
 
 
 @given(MOMENTS, MOMENTS)
-def test_text_order_is_time_order(one, other):
+def test_text_order_is_time_order(one: int, other: int):
     assert (times.from_ms(one) < times.from_ms(other)) == (one < other)
 
 
@@ -45,13 +45,13 @@ def test_text_order_is_time_order(one, other):
         "٢٠٢٦-11-23T02:55:00.123Z",
     ],
 )
-def test_any_other_form_and_any_day_that_never_was_is_refused(text):
+def test_any_other_form_and_any_day_that_never_was_is_refused(text: str):
     with pytest.raises(ValueError):  # noqa: PT011  the kind is the contract, the sentence is not
         times.to_ms(text)
 
 
 @pytest.mark.parametrize("ms", [10**15, -(10**15)])
-def test_a_moment_outside_of_four_digit_years_is_refused(ms):
+def test_a_moment_outside_of_four_digit_years_is_refused(ms: int):
     with pytest.raises(ValueError, match="between the years 1 and 9999"):
         times.from_ms(ms)
 
@@ -66,6 +66,6 @@ def test_durations_are_whole_numbers_with_a_unit():
 
 
 @pytest.mark.parametrize("text", ["", "30", "d", "1.5h", "-1h", "1 h", "1H", "1w", "3651d", "٣d", "1h\n"])
-def test_any_other_duration_is_refused(text):
+def test_any_other_duration_is_refused(text: str):
     with pytest.raises(ValueError):  # noqa: PT011  the kind is the contract
         durations.to_ms(text)

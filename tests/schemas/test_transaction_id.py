@@ -36,20 +36,20 @@ PINNED = "06h0cn083c0020g30g2gc1x56qj0zevc"
 
 
 @given(MOMENTS, RANDOMS)
-def test_an_id_is_genuine_and_carries_its_time(ms, random):
+def test_an_id_is_genuine_and_carries_its_time(ms: int, random: bytes):
     text = make(RING, ms, random)
     assert (len(text), set(text) <= set(ALPHABET)) == (LENGTH, True)
     assert (check(RING, text), time_ms(text), kind(text)) == (Checked(Verdict.GENUINE, text), ms, Kind.RANDOM)
 
 
 @given(MOMENTS, MOMENTS, RANDOMS, RANDOMS)
-def test_ids_sort_by_time(one_ms, other_ms, one, other):
+def test_ids_sort_by_time(one_ms: int, other_ms: int, one: bytes, other: bytes):
     if one_ms != other_ms:
         assert (make(RING, one_ms, one) < make(RING, other_ms, other)) == (one_ms < other_ms)
 
 
 @given(IDS, st.data())
-def test_case_and_crockfords_look_alikes_read_as_the_same_id(text, data):
+def test_case_and_crockfords_look_alikes_read_as_the_same_id(text: str, data: st.DataObject):
     looks = {"0": "0oO", "1": "1iIlL"}
     typed = "".join(data.draw(st.sampled_from(looks.get(c, c + c.upper()))) for c in text)
     assert check(RING, typed) == Checked(Verdict.GENUINE, text)
@@ -57,14 +57,14 @@ def test_case_and_crockfords_look_alikes_read_as_the_same_id(text, data):
 
 
 @pytest.mark.parametrize("position", range(LENGTH))
-def test_every_single_altered_character_is_refused(position):
+def test_every_single_altered_character_is_refused(position: int):
     for other in ALPHABET.replace(GOOD[position], "") + "u-!_ +é\n\0\udc80":
         altered = GOOD[:position] + other + GOOD[position + 1 :]
         assert check(RING, altered).verdict is not Verdict.GENUINE, altered
 
 
 @pytest.mark.parametrize("position", [*range(20), *range(23, LENGTH)])
-def test_altered_outside_of_its_key_number_it_is_a_forgery(position):
+def test_altered_outside_of_its_key_number_it_is_a_forgery(position: int):
     altered = GOOD[:position] + ("0" if GOOD[position] != "0" else "1") + GOOD[position + 1 :]
     assert check(RING, altered) == Checked(Verdict.FORGED, altered)
 
@@ -76,12 +76,12 @@ def test_every_cut_and_every_addition_is_malformed():
 
 
 @given(st.text(max_size=40))
-def test_no_text_raises(text):
+def test_no_text_raises(text: str):
     assert check(RING, text).verdict is not Verdict.GENUINE
 
 
 @given(st.text("0123456789_+- \n", min_size=LENGTH, max_size=LENGTH))
-def test_what_python_reads_as_a_number_is_no_id(text):
+def test_what_python_reads_as_a_number_is_no_id(text: str):
     assert check(RING, text).verdict is not Verdict.GENUINE
 
 
@@ -105,7 +105,7 @@ def test_the_same_number_with_another_secret_is_a_forgery():
 @pytest.mark.parametrize(
     ("first", "expected"), [("d", Kind.DERIVED), ("A", Kind.AFFILIATE), ("b", None), ("!", None)]
 )
-def test_the_first_letter_is_kept_for_other_identifiers(first, expected):
+def test_the_first_letter_is_kept_for_other_identifiers(first: str, expected: Kind | None):
     text = first + GOOD[1:]
     assert (kind(text), check(RING, text)) == (expected, Checked(Verdict.MALFORMED, ""))
 
@@ -115,13 +115,13 @@ def test_a_text_of_another_length_is_no_kind():
 
 
 @pytest.mark.parametrize("ms", [-1, MAX_MS + 1])
-def test_a_time_that_an_id_cannot_carry_is_refused(ms):
+def test_a_time_that_an_id_cannot_carry_is_refused(ms: int):
     with pytest.raises(ValueError, match="no time that an ID can carry"):
         make(RING, ms, bytes(7))
 
 
 @pytest.mark.parametrize("size", [0, 6, 8])
-def test_another_number_of_random_bytes_is_refused(size):
+def test_another_number_of_random_bytes_is_refused(size: int):
     with pytest.raises(ValueError, match="7 random bytes"):
         make(RING, NOW_MS, bytes(size))
 
@@ -130,13 +130,13 @@ def test_another_number_of_random_bytes_is_refused(size):
     ("keys", "signing"),
     [({}, 1), ({2: bytes(16)}, 1), ({256: bytes(16)}, 256), ({-1: bytes(16)}, -1), ({1: bytes(15)}, 1)],
 )
-def test_a_ring_without_its_signing_key_or_with_a_weak_one_is_refused(keys, signing):
+def test_a_ring_without_its_signing_key_or_with_a_weak_one_is_refused(keys: dict[int, bytes], signing: int):
     with pytest.raises(ValueError, match="key"):
         Keyring(keys, signing)
 
 
 @given(st.binary(min_size=16, max_size=100), st.binary(min_size=14, max_size=14))
-def test_the_signature_is_hmac_sha256(key, message):
+def test_the_signature_is_hmac_sha256(key: bytes, message: bytes):
     import hmac  # noqa: PLC0415  the yardstick of this test alone
 
     assert Keyring({5: key}, 5).sign(5, message) == hmac.digest(key, message, "sha256")[:6]
