@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 TOPIC = "catalog"
 POLL_S = 0.5  # how late the thread may notice the stop; a new version wakes it at once
 RETRY_S = 1.0
+ASK_S = 3.0  # for an answer of the broker; a stop may have to wait as long
 IDENTITY_S = 30.0  # how often it is made sure that the log is still the same one
 
 
@@ -134,7 +135,7 @@ class Follower:
             tail.close()
 
     def _identity(self) -> str:
-        with Admin(self._settings) as admin:
+        with Admin(self._settings, ASK_S) as admin:
             return admin.log_identity(TOPIC)
 
     def _reached_end(self) -> None:

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 Partition = tuple[str, int]
 """A topic's name and a partition's number."""
 
+ASK_S = 5.0  # for a question that a living broker answers in milliseconds
 POLL_S = 0.25  # how late the poll thread may notice that it should end; deliveries wake it at once
 DELIVERY_S = (
     30.0  # then a record fails as Unavailable; whoever sent it keeps it (journal, outbox) and sends again
@@ -494,7 +495,8 @@ def _record(message: Any, prefix: str) -> Record:
 class Tail:
     """Reads one partition from an offset on, in no group; for one thread, and it blocks it.
 
-    Where the offset is gone (retention, a new log), it goes on at the earliest.
+    Where the offset is gone (retention, a new log), it goes on at the earliest. Making one raises Unreachable
+    where there is no such partition, Unavailable where no broker answers.
     """
 
     def __init__(self, settings: Settings, topic: str, partition: int = 0, start: int = 0) -> None:
@@ -509,10 +511,16 @@ class Tail:
             "enable.partition.eof": True,
         }
         self._client = _made(ck.Consumer, connection(settings, **more))
+        # Asked beforehand: an assigned partition that does not exist is silence, for ever.
+        if partition not in self._partitions(self._prefix + topic):
+            raise Unreachable(_missing(topic))
         self._client.assign([ck.TopicPartition(self._prefix + topic, partition, start)])
 
+    def _partitions(self, topic: str) -> Any:
+        return _asked(self._client.list_topics, topic, ASK_S).topics[topic].partitions
+
     def read(self, max_records: int, timeout_s: float) -> list[Record]:
-        """Waits up to timeout_s for the first, then takes what is there. Unreachable where there is no topic."""
+        """Waits up to timeout_s for the first, then takes what is there."""
         records = []
         messages = self._client.consume(1, timeout_s)
         for message in messages + (self._client.consume(max_records - 1, 0) if messages else []):
@@ -522,8 +530,6 @@ class Tail:
                 self.at_end = False
             elif error.code() in _AT_END:
                 self.at_end = True
-            elif error.code() in _NO_TOPIC:
-                raise Unreachable(_missing((message.topic() or "").removeprefix(self._prefix)))
         if records or self.at_end:
             self._server.found()
         return records

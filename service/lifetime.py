@@ -95,7 +95,9 @@ class Lifetime:
             try:
                 await asyncio.wait_for(close(), max(deadline - time.monotonic(), LEAST_S))
             except TimeoutError:
-                log.warning("%s did not end within ROUNDTRIP_DRAIN_S=%g; given up", name, self.settings.drain_s)
+                log.warning(
+                    "%s did not end within ROUNDTRIP_DRAIN_S=%g; given up", name, self.settings.drain_s
+                )
             except Exception as error:  # noqa: BLE001  raised below, when all are closed
                 failures.append(error)
         for task in tuple(self._tasks):

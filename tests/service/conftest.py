@@ -25,4 +25,6 @@ def clickhouse_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clic
 @pytest.fixture
 def kafka(broker: KafkaServer, tmp_path: Path) -> Settings:
     """A corner of the broker that is this test's own."""
-    return Settings(dir=tmp_path, kafka=broker.address, topic_prefix=f"{tmp_path.name}-", replication=1, partitions=4)
+    return Settings(
+        dir=tmp_path, kafka=broker.address, topic_prefix=f"{tmp_path.name}-", replication=1, partitions=4
+    )

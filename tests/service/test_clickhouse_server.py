@@ -42,7 +42,15 @@ def test_wire_records_are_stored_as_they_are(house: ClickHouse):
 
 @pytest.mark.parametrize(
     "bad",
-    [b'{"a":"x"}', b'{"a":-1}', b'{"a":1', b"hello", b'{"at":"2026-13-45T00:00:00Z"}', b'{"m":"99999999999999"}', b'{"b":"maybe"}'],
+    [
+        b'{"a":"x"}',
+        b'{"a":-1}',
+        b'{"a":1',
+        b"hello",
+        b'{"at":"2026-13-45T00:00:00Z"}',
+        b'{"m":"99999999999999"}',
+        b'{"b":"maybe"}',
+    ],
 )
 def test_a_bad_row_is_refused_with_its_place_and_nothing_is_stored(house: ClickHouse, bad: bytes):
     with pytest.raises(Refused) as caught:
@@ -102,7 +110,9 @@ def test_no_server_is_unavailable_and_unreachable_with_its_address(caplog: pytes
     assert len(caplog.messages) == 1, "one line for one outage"
 
 
-def test_a_proxy_in_the_environment_is_not_asked(clickhouse_server: ClickHouseServer, monkeypatch: pytest.MonkeyPatch):
+def test_a_proxy_in_the_environment_is_not_asked(
+    clickhouse_server: ClickHouseServer, monkeypatch: pytest.MonkeyPatch
+):
     for name in ("http_proxy", "HTTP_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     for name in ("no_proxy", "NO_PROXY"):

@@ -18,7 +18,12 @@ ROOT = Path(__file__).parents[2]
 
 def ran(*words: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "roundtrip", *words], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-m", "roundtrip", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
     )
 
 
@@ -50,7 +55,9 @@ def test_help_and_version_import_nothing_of_ours():
         "ours = {'service', 'schemas', 'ingest', 'streams', 'sinks', 'console', 'deploy', 'proof', 'argparse', 'msgspec'};"
         "sys.exit(bool(ours & {name.split('.')[0] for name in sys.modules}))"
     )
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, timeout=30, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, timeout=30, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -85,7 +92,14 @@ def test_arguments_reach_the_command_and_its_code_comes_back(monkeypatch: pytest
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(Problem("why"), 1), (No("why"), 1), (Usage("why"), 2), (Unreachable("why"), 3), (Unavailable("why"), 3), (Refused("why"), 1)],
+    [
+        (Problem("why"), 1),
+        (No("why"), 1),
+        (Usage("why"), 2),
+        (Unreachable("why"), 3),
+        (Unavailable("why"), 3),
+        (Refused("why"), 1),
+    ],
 )
 def test_a_problem_is_one_line_and_its_exit_code(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, code: int
@@ -127,7 +141,12 @@ def test_a_reader_that_has_enough_is_no_error(words: str):
     os.close(reader)
     try:
         done = subprocess.run(
-            [sys.executable, "-c", program], cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, timeout=30, check=False
+            [sys.executable, "-c", program],
+            cwd=ROOT,
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            timeout=30,
+            check=False,
         )
     finally:
         os.close(writer)

@@ -19,7 +19,9 @@ DEADLINE_S = 30.0
 @pytest.fixture
 def facts(kafka: Settings) -> Settings:
     with Admin(kafka) as admin:
-        admin.ensure_topics([TopicSpec("clicks", 4, 1, {"retention.ms": "1000000", "max.message.bytes": "2000000"})])
+        admin.ensure_topics(
+            [TopicSpec("clicks", 4, 1, {"retention.ms": "1000000", "max.message.bytes": "2000000"})]
+        )
     return kafka
 
 
@@ -44,7 +46,9 @@ def test_a_second_ensure_does_nothing(kafka: Settings):
     with Admin(kafka) as admin:
         assert len(admin.ensure_topics(wanted)) == 2
         assert admin.ensure_topics(wanted) == []
-        assert {name: found.partitions for name, found in admin.describe(["clicks", "catalog", "no"]).items()} == {
+        assert {
+            name: found.partitions for name, found in admin.describe(["clicks", "catalog", "no"]).items()
+        } == {
             "clicks": 4,
             "catalog": 1,
         }
@@ -114,7 +118,9 @@ async def test_an_assignment_may_say_where_to_start(facts: Settings, producer: P
     assert [sorted(each) for each in seen] == [[("clicks", number) for number in range(4)]] * 2
 
 
-async def test_a_record_above_the_topics_limit_is_refused_and_the_others_are_there(facts: Settings, producer: Producer):
+async def test_a_record_above_the_topics_limit_is_refused_and_the_others_are_there(
+    facts: Settings, producer: Producer
+):
     large = random.Random(1).randbytes(2_500_000)  # bytes that lz4 cannot make smaller
     with pytest.raises(RecordsRefused) as caught:
         await producer.send_all([Outgoing("clicks", b"", value, 0) for value in (b"a", large, b"b")])
@@ -140,15 +146,21 @@ async def test_reading_a_missing_topic_says_what_to_run(kafka: Settings):
     with pytest.raises(Unreachable, match="nowhere.*roundtrip migrate"):
         await read(reader, 1)
     await reader.close()
-    tail = Tail(kafka, "nowhere")
-    with pytest.raises(Unreachable, match="roundtrip migrate"):
-        await asyncio.to_thread(lambda: [tail.read(1, 1.0) for _ in range(30)])
-    tail.close()
+    with pytest.raises(Unreachable, match="nowhere.*roundtrip migrate"):
+        await asyncio.to_thread(Tail, kafka, "nowhere")
+
+
+def test_a_partition_that_is_not_there_says_so(facts: Settings):
+    with pytest.raises(Unreachable, match="clicks"):
+        list(read_range(facts, "clicks", 9, 0, 1))
 
 
 def test_no_broker_is_unreachable_within_the_deadline():
     start = time.monotonic()
-    with Admin(Settings(kafka="127.0.0.1:1"), 0.5) as admin, pytest.raises(Unreachable, match=r"127\.0\.0\.1:1"):
+    with (
+        Admin(Settings(kafka="127.0.0.1:1"), 0.5) as admin,
+        pytest.raises(Unreachable, match=r"127\.0\.0\.1:1"),
+    ):
         admin.check()
     assert time.monotonic() - start < 3
 

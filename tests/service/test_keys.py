@@ -8,7 +8,9 @@ from service import keys
 from service.errors import Problem, Usage
 
 SECRET = "ab" * 32
-GOOD = f'[[keys]]\nnumber = 7\nsecret = "{SECRET}"\nsigns = true\n\n[[keys]]\nnumber = 6\nsecret = "{SECRET}"\n'
+GOOD = (
+    f'[[keys]]\nnumber = 7\nsecret = "{SECRET}"\nsigns = true\n\n[[keys]]\nnumber = 6\nsecret = "{SECRET}"\n'
+)
 
 
 def stored(path: Path, text: str = GOOD, mode: int = 0o600) -> Path:

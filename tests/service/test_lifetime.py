@@ -110,7 +110,10 @@ def test_an_address_that_cannot_be_had_is_a_problem_that_names_it(number: int):
 def test_a_log_line_is_one_line_with_time_service_and_severity():
     record = logging.LogRecord("x", logging.INFO, "", 0, "two\nlines %s", ("here",), None)
     record.created, record.msecs = 1795402500.123, 123.0
-    assert lifetime._Line("collector").format(record) == "2026-11-23T02:55:00.123Z collector INFO two\\nlines here"
+    assert (
+        lifetime._Line("collector").format(record)
+        == "2026-11-23T02:55:00.123Z collector INFO two\\nlines here"
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -25,7 +25,9 @@ def test_many_complaints_make_one_line(clock: Clock, caplog: pytest.LogCaptureFi
     server = Outage("Kafka at k:1", clock)
     for _ in range(1000):
         server.lost("1/1 brokers are down")
-    assert caplog.messages == ["Kafka at k:1 cannot be reached: 1/1 brokers are down; trying again until it can"]
+    assert caplog.messages == [
+        "Kafka at k:1 cannot be reached: 1/1 brokers are down; trying again until it can"
+    ]
     assert server.since == 1000
 
 
@@ -40,7 +42,9 @@ def test_the_recovery_is_one_line_with_its_length(clock: Clock, caplog: pytest.L
     assert server.since == 0
 
 
-def test_a_late_complaint_right_after_the_recovery_is_no_new_outage(clock: Clock, caplog: pytest.LogCaptureFixture):
+def test_a_late_complaint_right_after_the_recovery_is_no_new_outage(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+):
     server = Outage("Kafka at k:1", clock)
     server.lost("x")
     server.found()

@@ -26,7 +26,9 @@ def test_what_was_written_is_read(tmp_path: Path):
 
 def test_a_named_directory_wins_over_the_environment(tmp_path: Path):
     stack_file.write(tmp_path, STACK)
-    found = stack_file.settings_for(tmp_path, {"ROUNDTRIP_KAFKA": "elsewhere:9092", "ROUNDTRIP_LOG_LEVEL": "DEBUG"})
+    found = stack_file.settings_for(
+        tmp_path, {"ROUNDTRIP_KAFKA": "elsewhere:9092", "ROUNDTRIP_LOG_LEVEL": "DEBUG"}
+    )
     assert (found.dir, found.kafka, found.clickhouse) == (tmp_path, STACK.kafka, STACK.clickhouse)
     assert (found.collector, found.partitions, found.log_level) == (STACK.collector, 4, "DEBUG")
 
