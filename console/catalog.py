@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     settings = stack_file.settings_for(args.dir)
     if args.action == "apply":
         return _apply(args.file, settings, args.by or f"{getpass.getuser()}@{socket.gethostname()}")
-    return _show(KafkaLog(settings), args.version, args.format)
+    return show(KafkaLog(settings), args.version, args.format)
 
 
 def _check(file: Path) -> int:
@@ -111,7 +111,8 @@ def _kept(settings: Settings) -> list[bytes]:
     return kept_values(settings.dir) if is_its_own else []
 
 
-def _show(log: Log, number: int | None, form: str) -> int:
+def show(log: Log, number: int | None, form: str) -> int:
+    """The version with this number, else the one in force, is told; No where there is none."""
     history = history_of(log.read())
     version = history.current if number is None else history.at(number)
     if history.current is None:

@@ -28,12 +28,13 @@ class Log(Protocol):
 class KafkaLog:
     """The topic itself. Unreachable where Kafka or the topic is not there."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, deadline_s: float = 10.0) -> None:
         self._settings = settings
+        self._deadline_s = deadline_s
 
     def read(self) -> list[bytes]:
         """Every value up to the end."""
-        with Admin(self._settings) as admin:
+        with Admin(self._settings, self._deadline_s) as admin:
             start = admin.start_offsets([CATALOG]).get((CATALOG, 0))
             end = admin.end_offsets([CATALOG]).get((CATALOG, 0), 0)
         if start is None:
