@@ -81,7 +81,7 @@ def _unknown(name: str) -> int:
 
 
 def _run(name: str, words: list[str]) -> int:
-    """The command's exit code; a Problem is said in its own words, anything else is a bug and keeps its trace."""
+    """The command's exit code; a Problem is said in a line, anything else is a bug and keeps its trace."""
     import argparse  # noqa: PLC0415  late, as all of these
     from importlib import import_module  # noqa: PLC0415
 

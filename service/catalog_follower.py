@@ -1,8 +1,8 @@
 """The catalog follower: every version of the catalog that the topic holds, in memory and on disk.
 
 Each record of `catalog` is a whole version, its key the number as text; the first with a number wins. A
-thread reads the topic and keeps each version in DIR/catalog, so that a service starts without Kafka; the event
-loop alone changes what callers see.
+thread reads the topic and keeps each version in DIR/catalog, so that a service starts without Kafka; the
+event loop alone changes what callers see.
 """
 
 import asyncio

@@ -27,7 +27,7 @@ for _chatty in ("clickhouse_connect", "urllib3"):
     logging.getLogger(_chatty).setLevel(logging.ERROR)
 
 # What ClickHouse answers when the rows themselves are bad (its ErrorCodes.cpp). Only these make an insert
-# Refused: on any other, setting rows aside would empty the pipeline into quarantine for a missing right or table.
+# Refused: on any other, setting rows aside would empty the pipeline into quarantine for a missing right.
 _BAD_ROWS = frozenset(
     {
         *(
@@ -241,7 +241,7 @@ _MAX_TEXT = 300
 
 
 def _short(error: BaseException) -> str:
-    """One line of what the library says, without its own preamble and without the rows that follow a bad value."""
+    """One line of what the library says, without its preamble and without the rows after a bad value."""
     text = " ".join(str(error).split())
     text = (
         text.split("server response: ", 1)[-1].replace("Code: ", "code ", 1).replace("DB::Exception: ", "", 1)

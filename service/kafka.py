@@ -115,7 +115,7 @@ def connection(settings: Settings, **more: Any) -> dict[str, Any]:
         "bootstrap.servers": settings.kafka,
         "security.protocol": settings.kafka_security,
         "error_cb": partial(_complaint, _outage(settings)),
-        "reconnect.backoff.max.ms": 2_000,  # librdkafka's 10 s would delay what waits after a broker's restart
+        "reconnect.backoff.max.ms": 2_000,  # 10 s would delay what waits after a broker's restart
         "broker.address.ttl": 1_000,
         "allow.auto.create.topics": False,
         "topic.metadata.propagation.max.ms": 5_000,  # a topic that is not there is told after 5 s, not 30
@@ -178,7 +178,7 @@ class Producer:
             **{
                 "enable.idempotence": True,
                 "acks": "all",
-                "partitioner": "murmur2_random",  # what Faust's clients do too; librdkafka's own agrees on 8 % of keys
+                "partitioner": "murmur2_random",  # Faust's too; librdkafka's own agrees on 8 % of keys
                 "compression.type": "lz4",
                 "linger.ms": self._linger_ms,
                 "delivery.timeout.ms": int(DELIVERY_S * 1000),
@@ -197,7 +197,7 @@ class Producer:
     def send(
         self, topic: str, key: bytes, value: bytes, partition: int | None = None
     ) -> asyncio.Future[None]:
-        """The future ends when Kafka acknowledged: None, Unavailable (full queue too), or Refused for good."""
+        """The future ends when Kafka acknowledged: None, Unavailable (a full queue too) or Refused."""
         delivery = Delivery(self._board, 1, single=True)
         self._produce(delivery, [Outgoing(topic, key, value, partition)])
         return delivery.future
@@ -205,8 +205,8 @@ class Producer:
     async def send_all(self, records: Sequence[Outgoing]) -> None:
         """Every record is acknowledged.
 
-        Else Unavailable, where at least one may be tried again; else RecordsRefused. Raised only after the last
-        was answered.
+        Else Unavailable, where at least one may be tried again; else RecordsRefused. Raised only after the
+        last was answered.
         """
         if not records:
             return
@@ -282,7 +282,7 @@ class Producer:
                 act()
 
     async def close(self, timeout_s: float = 10.0) -> None:
-        """What could be sent within timeout_s was; the rest failed as Unavailable. Later sends fail so too."""
+        """What could be sent within timeout_s was; the rest failed as Unavailable, as later sends do."""
         self._flush_s = timeout_s
         self._closing.set()
         await asyncio.to_thread(self._thread.join)
@@ -295,9 +295,9 @@ def _missing(topic: str) -> str:
 class Reader:
     """Reads topics as a member of a consumer group; nothing is committed by itself.
 
-    One thread of its own does all the work, one call after the other. `on_assigned` and `on_revoked` run in that
-    thread, during read or close, and must be quick: on_assigned may return the offsets to start from, for
-    partitions where the committed one does not serve.
+    One thread of its own does all the work, one call after the other. `on_assigned` and `on_revoked` run in
+    that thread, during read or close, and must be quick: on_assigned may return the offsets to start from,
+    for partitions where the committed one does not serve.
     A caller that does not read for 15 minutes loses its partitions.
     """
 
@@ -327,7 +327,7 @@ class Reader:
                     "auto.offset.reset": "earliest",
                     "session.timeout.ms": int(settings.kafka_session_s * 1000),
                     "max.poll.interval.ms": 900_000,
-                    "queued.max.messages.kbytes": 16_384,  # a partition's; the default of 64 MiB times 64 is 4 GiB
+                    "queued.max.messages.kbytes": 16_384,  # a partition's; 64 of the default 64 MiB are 4 GiB
                     "fetch.queue.backoff.ms": 50,  # with small queues the default of 1 s is the throughput
                 },
             ),
@@ -368,7 +368,7 @@ class Reader:
     async def read(self, max_records: int, timeout_s: float) -> list[Record]:
         """Waits up to timeout_s for the first record, then takes what is there, at most max_records.
 
-        Unreachable where a topic does not exist; Unavailable where the client gave up and a new Reader is needed.
+        Unreachable where a topic does not exist; Unavailable where a new Reader is needed.
         """
         records: list[Record] = await self._do(self._read, max_records, timeout_s)
         return records
@@ -393,7 +393,7 @@ class Reader:
         return records
 
     def _complained(self, message: Any) -> bool:
-        """Whether this is an error; one that ends the reading waits until the records before it were handed over."""
+        """Whether this is an error; one that ends the reading waits until those before it were read."""
         error = message.error()
         if error is None:
             return False
@@ -431,7 +431,8 @@ class Reader:
         for each in done:
             if each.error:
                 raise Unavailable(
-                    f"Kafka did not store the offset of {each.topic}/{each.partition}: {_sentence(each.error)}"
+                    f"Kafka did not store the offset of {each.topic}/{each.partition}:"
+                    f" {_sentence(each.error)}"
                 )
 
     async def committed(
@@ -461,7 +462,7 @@ class Reader:
         await self._do(_asked, self._client.seek, self._wired(partition, offset))
 
     async def pause(self, partitions: Iterable[Partition]) -> None:
-        """Nothing is read from these until resume or the next assignment; reading goes on keeps the membership."""
+        """Nothing is read from these until resume or the next assignment; go on calling read meanwhile."""
         await self._do(_asked, self._client.pause, [self._wired(each) for each in partitions])
 
     async def resume(self, partitions: Iterable[Partition]) -> None:
@@ -560,7 +561,7 @@ def read_range(
         tail.close()
 
 
-# A longer retention than asked for is the operator's choice; a shorter one would lose what state expects to find.
+# A longer retention than asked for is the operator's choice; a shorter one loses what state expects to find.
 _AT_LEAST = frozenset({"retention.ms", "retention.bytes", "max.message.bytes"})
 
 
@@ -647,8 +648,9 @@ class Admin:
         for name, found in present.items():
             if found.partitions != wanted[name].partitions:
                 raise Problem(
-                    f"topic {name} has {found.partitions} partitions, not {wanted[name].partitions}: their number is chosen"
-                    f" at installation; set ROUNDTRIP_PARTITIONS to what is there, or use a new ROUNDTRIP_TOPIC_PREFIX"
+                    f"topic {name} has {found.partitions} partitions, not {wanted[name].partitions}:"
+                    " their number is chosen at installation; set ROUNDTRIP_PARTITIONS to what is there,"
+                    " or use another ROUNDTRIP_TOPIC_PREFIX"
                 )
         missing = [spec for name, spec in wanted.items() if name not in present]
         return self._create(missing) + [

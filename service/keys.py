@@ -54,14 +54,14 @@ def _read(path: Path) -> list[Key]:
             text = file.read().decode()
     except FileNotFoundError as error:
         raise Problem(
-            f"{path} is not there: the keys that sign transaction IDs. Copy the file of another edge, or, for a new"
-            f" installation, make one: python -m service.keys {path}"
+            f"{path} is not there: the keys that sign transaction IDs. Copy the file of another edge, or, for"
+            f" a new installation, make one: python -m service.keys {path}"
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise Problem(f"{path} cannot be read: {error}") from error
     if mode & 0o077:
         raise Problem(
-            f"{path} may be read by others (mode {mode:04o}), and whoever reads it can forge IDs: chmod 600 {path}"
+            f"{path} may be read by others (mode {mode:04o}), and who reads it forges IDs: chmod 600 {path}"
         )
     try:
         return msgspec.convert(tomllib.loads(text), _File).keys
@@ -79,7 +79,7 @@ def _secret(path: Path, key: Key) -> bytes:
 
 
 def write_new(path: Path) -> None:
-    """The file is there with one fresh key, readable by its owner only; one that was there is kept (a Problem)."""
+    """The file is there with one fresh key, readable by its owner only; a Problem where one was."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = f'[[keys]]\nnumber = 1\nsecret = "{secrets.token_hex(SECRET_BYTES)}"\nsigns = true\n'
     try:

@@ -38,7 +38,7 @@ class Lifetime:
         self._closers.append((name, close))
 
     def spawn(self, work: Coroutine[Any, Any, object], name: str) -> asyncio.Task[Any]:
-        """Work in the background; where it fails, the process stops with its failure. Cancelled at the end."""
+        """Work in the background; where it fails, the process stops with its error. Cancelled at the end."""
         task = self._loop.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -155,7 +155,7 @@ def listening(host: str, port: int) -> Iterator[None]:
 
 
 def run(service: str, settings: Settings, main: Callable[[Lifetime], Awaitable[None]]) -> int:
-    """The exit code of a service that ran until SIGTERM or SIGINT (0), or until it failed (the failure is raised)."""
+    """Exit code 0 of a service that ran until SIGTERM or SIGINT; its failure is raised."""
     log_to_stderr(service, settings.log_level)
     uvloop.run(_live(service, settings, main))
     return 0

@@ -40,7 +40,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: Annotated[
         int,
         _about(
-            "Port to listen on; for joiner, writer and notifier that of health and metrics. 0 takes a free one.",
+            "Port to listen on; for joiner, writer and notifier that of health and metrics."
+            " 0 takes a free one.",
             " ".join(PORTS),
             ", ".join(f"{service} {port}" for service, port in PORTS.items()),
             ge=0,
@@ -86,8 +87,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     partitions: Annotated[
         int,
         _about(
-            "Partitions of the fact topics and `conversions`; chosen at installation, never changed. 64 keeps 16"
-            " workers busy; the embedded stack uses 4.",
+            "Partitions of the fact topics and `conversions`; chosen at installation, never changed. 64 keep"
+            " 16 workers busy; the embedded stack uses 4.",
             ge=1,
             le=4096,
         ),
@@ -117,8 +118,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     kafka_session_s: Annotated[
         float,
         _about(
-            "Seconds without a heartbeat after which Kafka gives a consumer's partitions to others. A first join"
-            " after an unclean stop waits as long.",
+            "Seconds without a heartbeat after which Kafka gives a consumer's partitions to others. A first"
+            " join after an unclean stop waits as long.",
             "joiner writer notifier",
             ge=6,
             le=300,
@@ -172,8 +173,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: Annotated[
         tuple[str, ...],
         _about(
-            "Networks (CIDR, with commas) whose X-Forwarded-For is believed, read from the right. None by default:"
-            " anyone can write that header.",
+            "Networks (CIDR, with commas) whose X-Forwarded-For is believed, read from the right. None by"
+            " default: anyone can write that header.",
             "collector",
         ),
     ] = ()
@@ -327,8 +328,8 @@ def markdown() -> str:
     lines = [
         "# Settings",
         "",
-        "Read once at start from the environment. An unknown `ROUNDTRIP_*` name stops the process; an empty value",
-        "means the default. Written by `python -m service.settings`; a test compares.",
+        "Read once at start from the environment. An unknown `ROUNDTRIP_*` name stops the process; an empty",
+        "value means the default. Written by `python -m service.settings`; a test compares.",
         "",
         "| name | type | default | read by | what and why |",
         "|---|---|---|---|---|",

@@ -75,7 +75,7 @@ def settings_for(directory: str | Path | None, environ: Mapping[str, str] | None
     if (default / NAME).exists():
         return _from_stack(default, environ)
     raise Unreachable(
-        f"no stack: {default / NAME} is not there. Start one with `roundtrip up`, name its directory with --dir,"
+        f"no stack: {default / NAME} not found. Start one with `roundtrip up`, name its directory by --dir,"
         " or set ROUNDTRIP_KAFKA and ROUNDTRIP_CLICKHOUSE"
     )
 

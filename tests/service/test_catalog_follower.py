@@ -33,14 +33,14 @@ def record(number: int, value: bytes | None = None, key: bytes | None = None, of
     )
 
 
-def test_each_version_is_on_disk_and_comes_back(tmp_path: Path):
+def test_each_version_is_on_disk_and_comes_back(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path)
     assert [shelf.keep(record(number)) for number in (1, 2)] == [catalog_version(1), catalog_version(2)]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["000001.json", "000002.json"]
     assert Shelf(tmp_path).load() == [catalog_version(1), catalog_version(2)]
 
 
-def test_the_first_record_with_a_number_wins_and_another_is_an_alarm(tmp_path: Path):
+def test_the_first_record_with_a_number_wins_and_another_is_an_alarm(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path)
     shelf.keep(record(1))
     assert shelf.keep(record(1)) is None
@@ -50,7 +50,7 @@ def test_the_first_record_with_a_number_wins_and_another_is_an_alarm(tmp_path: P
     assert "version 1" in shelf.alarms[0]
 
 
-def test_what_is_on_disk_wins_over_a_new_log(tmp_path: Path):
+def test_what_is_on_disk_wins_over_a_new_log(tmp_path: Path) -> None:
     Shelf(tmp_path).keep(record(1))
     again = Shelf(tmp_path)
     again.load()
@@ -73,7 +73,7 @@ def test_what_is_on_disk_wins_over_a_new_log(tmp_path: Path):
 )
 def test_a_broken_record_is_counted_once_and_stops_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, key: bytes, value: bytes | None
-):
+) -> None:
     shelf = Shelf(tmp_path)
     for _ in range(3):
         assert shelf.keep(record(1, value, key)) is None
@@ -81,7 +81,7 @@ def test_a_broken_record_is_counted_once_and_stops_nothing(
     assert shelf.keep(record(3)) == catalog_version(3)
 
 
-def test_a_broken_file_is_as_if_it_were_not_there(tmp_path: Path):
+def test_a_broken_file_is_as_if_it_were_not_there(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path)
     shelf.keep(record(1))
     (tmp_path / "000001.json").write_text("{")
@@ -91,7 +91,9 @@ def test_a_broken_file_is_as_if_it_were_not_there(tmp_path: Path):
     assert Shelf(tmp_path).load() == [catalog_version(1)]
 
 
-async def test_it_starts_from_disk_while_kafka_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_it_starts_from_disk_while_kafka_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(catalog_follower, "ASK_S", 0.1)
     Shelf(tmp_path / "catalog").keep(record(4))
     seen: list[int] = []
@@ -106,7 +108,7 @@ async def test_it_starts_from_disk_while_kafka_is_gone(tmp_path: Path, monkeypat
     await follower.close()
 
 
-async def test_without_any_catalog_it_says_so(tmp_path: Path):
+async def test_without_any_catalog_it_says_so(tmp_path: Path) -> None:
     follower = Follower(Settings(dir=tmp_path, kafka=NOWHERE))
     follower.load()
     assert follower.current is None
@@ -114,7 +116,7 @@ async def test_without_any_catalog_it_says_so(tmp_path: Path):
 
 
 @pytest.mark.stack
-async def test_a_version_that_is_applied_arrives(kafka: Settings):
+async def test_a_version_that_is_applied_arrives(kafka: Settings) -> None:
     with Admin(kafka) as admin:
         admin.ensure_topics([TopicSpec(TOPIC, 1, 1)])
     producer = Producer(kafka)
@@ -133,11 +135,11 @@ async def test_a_version_that_is_applied_arrives(kafka: Settings):
 
 
 @pytest.mark.stack
-async def test_a_topic_that_comes_later_is_found(kafka: Settings):
+async def test_a_topic_that_comes_later_is_found(kafka: Settings) -> None:
     follower = Follower(kafka)
     follower.start()
     async with asyncio.timeout(20):
-        while not any("roundtrip migrate" in alarm for alarm in follower.alarms()):
+        while not any("roundtrip migrate" in alarm for alarm in follower.alarms()):  # noqa: ASYNC110  a thread's finding, looked at
             await asyncio.sleep(0.05)
     with Admin(kafka) as admin:
         admin.ensure_topics([TopicSpec(TOPIC, 1, 1)])

@@ -27,13 +27,13 @@ async def answer(url: str) -> tuple[int, str]:
         return response.status, await response.text()
 
 
-async def test_a_living_process_is_healthy_whatever_its_checks_say(served: tuple[Health, str]):
+async def test_a_living_process_is_healthy_whatever_its_checks_say(served: tuple[Health, str]) -> None:
     own, url = served
     own.check("kafka", lambda: "lost")
     assert await answer(url + "/healthz") == (200, "ok\n")
 
 
-async def test_it_is_ready_when_every_check_passes(served: tuple[Health, str]):
+async def test_it_is_ready_when_every_check_passes(served: tuple[Health, str]) -> None:
     own, url = served
 
     async def fine() -> str:
@@ -45,7 +45,7 @@ async def test_it_is_ready_when_every_check_passes(served: tuple[Health, str]):
     assert (status, json.loads(body)) == (200, {"ready": True, "checks": {"kafka": "ok", "disk": "ok"}})
 
 
-async def test_it_is_not_ready_when_one_fails_and_says_which(served: tuple[Health, str]):
+async def test_it_is_not_ready_when_one_fails_and_says_which(served: tuple[Health, str]) -> None:
     own, url = served
     own.check("kafka", lambda: "no broker")
     own.check("disk", lambda: "")
@@ -54,7 +54,9 @@ async def test_it_is_not_ready_when_one_fails_and_says_which(served: tuple[Healt
     assert 'roundtrip_ready{service="writer"} 0.0' in (await answer(url + "/metrics"))[1]
 
 
-async def test_a_check_that_hangs_has_failed(served: tuple[Health, str], monkeypatch: pytest.MonkeyPatch):
+async def test_a_check_that_hangs_has_failed(
+    served: tuple[Health, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     own, url = served
     monkeypatch.setattr(health, "CHECK_S", 0.01)
 
@@ -66,13 +68,13 @@ async def test_a_check_that_hangs_has_failed(served: tuple[Health, str], monkeyp
     assert (await answer(url + "/readyz"))[0] == 503
 
 
-async def test_an_ordered_stop_begins_with_not_ready(served: tuple[Health, str]):
+async def test_an_ordered_stop_begins_with_not_ready(served: tuple[Health, str]) -> None:
     own, url = served
     own.mark_down("stopping")
     assert (await answer(url + "/readyz"))[0] == 503
 
 
-async def test_metrics_are_the_process_and_what_it_counts(served: tuple[Health, str]):
+async def test_metrics_are_the_process_and_what_it_counts(served: tuple[Health, str]) -> None:
     own, url = served
     Counter("rows", "rows written", registry=own.registry).inc(3)
     text = (await answer(url + "/metrics"))[1]
@@ -80,7 +82,7 @@ async def test_metrics_are_the_process_and_what_it_counts(served: tuple[Health, 
     assert "process_resident_memory_bytes" in text
 
 
-async def test_a_port_in_use_is_a_problem_that_names_it():
+async def test_a_port_in_use_is_a_problem_that_names_it() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         own = Health("writer")

@@ -1,8 +1,8 @@
 """What service.kafka promises, against a real broker."""
 
 import asyncio
-import time
 import random
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -41,7 +41,7 @@ async def read(reader: Reader, count: int) -> list[Record]:
     return records
 
 
-def test_a_second_ensure_does_nothing(kafka: Settings):
+def test_a_second_ensure_does_nothing(kafka: Settings) -> None:
     wanted = [TopicSpec("clicks", 4, 1, {"retention.ms": "1000"}), TopicSpec("catalog", 1, 1)]
     with Admin(kafka) as admin:
         assert len(admin.ensure_topics(wanted)) == 2
@@ -54,7 +54,7 @@ def test_a_second_ensure_does_nothing(kafka: Settings):
         }
 
 
-def test_a_retention_is_made_longer_never_shorter(facts: Settings):
+def test_a_retention_is_made_longer_never_shorter(facts: Settings) -> None:
     with Admin(facts) as admin:
         assert admin.ensure_topics([TopicSpec("clicks", 4, 1, {"retention.ms": "1000"})]) == []
         assert admin.ensure_topics([TopicSpec("clicks", 4, 1, {"retention.ms": "-1"})]) == [
@@ -62,12 +62,12 @@ def test_a_retention_is_made_longer_never_shorter(facts: Settings):
         ]
 
 
-def test_another_number_of_partitions_is_a_problem(facts: Settings):
+def test_another_number_of_partitions_is_a_problem(facts: Settings) -> None:
     with Admin(facts) as admin, pytest.raises(Problem, match="4 partitions, not 8"):
         admin.ensure_topics([TopicSpec("clicks", 8, 1)])
 
 
-def test_a_log_is_known_by_cluster_and_topic(facts: Settings):
+def test_a_log_is_known_by_cluster_and_topic(facts: Settings) -> None:
     with Admin(facts) as admin:
         cluster, topic = admin.log_identity("clicks").split(":")
         assert cluster == admin.check()
@@ -76,7 +76,7 @@ def test_a_log_is_known_by_cluster_and_topic(facts: Settings):
             admin.log_identity("nowhere")
 
 
-async def test_what_was_sent_is_read_by_key_and_partition(facts: Settings, producer: Producer):
+async def test_what_was_sent_is_read_by_key_and_partition(facts: Settings, producer: Producer) -> None:
     await producer.send_all([Outgoing("clicks", b"k%d" % number, b"v%d" % number) for number in range(1000)])
     await producer.send("clicks", b"key", b"here", 3)
     reader = Reader(facts, "joiner", ["clicks"])
@@ -87,7 +87,9 @@ async def test_what_was_sent_is_read_by_key_and_partition(facts: Settings, produ
     await reader.close()
 
 
-async def test_a_group_goes_on_where_it_committed_and_keeps_the_note(facts: Settings, producer: Producer):
+async def test_a_group_goes_on_where_it_committed_and_keeps_the_note(
+    facts: Settings, producer: Producer
+) -> None:
     await producer.send_all([Outgoing("clicks", b"", b"%d" % number, 0) for number in range(10)])
     first = Reader(facts, "writer", ["clicks"])
     await read(first, 10)
@@ -103,7 +105,7 @@ async def test_a_group_goes_on_where_it_committed_and_keeps_the_note(facts: Sett
     await second.close()
 
 
-async def test_an_assignment_may_say_where_to_start(facts: Settings, producer: Producer):
+async def test_an_assignment_may_say_where_to_start(facts: Settings, producer: Producer) -> None:
     await producer.send_all([Outgoing("clicks", b"", b"%d" % number, 0) for number in range(10)])
     seen: list[list[Partition]] = []
 
@@ -120,7 +122,7 @@ async def test_an_assignment_may_say_where_to_start(facts: Settings, producer: P
 
 async def test_a_record_above_the_topics_limit_is_refused_and_the_others_are_there(
     facts: Settings, producer: Producer
-):
+) -> None:
     large = random.Random(1).randbytes(2_500_000)  # bytes that lz4 cannot make smaller
     with pytest.raises(RecordsRefused) as caught:
         await producer.send_all([Outgoing("clicks", b"", value, 0) for value in (b"a", large, b"b")])
@@ -129,7 +131,7 @@ async def test_a_record_above_the_topics_limit_is_refused_and_the_others_are_the
     assert [record.value for record in found] == [b"a", b"b"]
 
 
-async def test_a_range_gives_what_is_there_and_no_more(facts: Settings, producer: Producer):
+async def test_a_range_gives_what_is_there_and_no_more(facts: Settings, producer: Producer) -> None:
     await producer.send_all([Outgoing("clicks", b"", b"%d" % number, 0) for number in range(10)])
 
     def offsets(start: int, end: int) -> list[int]:
@@ -141,21 +143,21 @@ async def test_a_range_gives_what_is_there_and_no_more(facts: Settings, producer
     assert await asyncio.to_thread(offsets, 3, 4) == [3]
 
 
-async def test_reading_a_missing_topic_says_what_to_run(kafka: Settings):
+async def test_reading_a_missing_topic_says_what_to_run(kafka: Settings) -> None:
     reader = Reader(kafka, "writer", ["nowhere"])
-    with pytest.raises(Unreachable, match="nowhere.*roundtrip migrate"):
+    with pytest.raises(Unreachable, match=r"nowhere.*roundtrip migrate"):
         await read(reader, 1)
     await reader.close()
-    with pytest.raises(Unreachable, match="nowhere.*roundtrip migrate"):
+    with pytest.raises(Unreachable, match=r"nowhere.*roundtrip migrate"):
         await asyncio.to_thread(Tail, kafka, "nowhere")
 
 
-def test_a_partition_that_is_not_there_says_so(facts: Settings):
+def test_a_partition_that_is_not_there_says_so(facts: Settings) -> None:
     with pytest.raises(Unreachable, match="clicks"):
         list(read_range(facts, "clicks", 9, 0, 1))
 
 
-def test_no_broker_is_unreachable_within_the_deadline():
+def test_no_broker_is_unreachable_within_the_deadline() -> None:
     start = time.monotonic()
     with (
         Admin(Settings(kafka="127.0.0.1:1"), 0.5) as admin,
@@ -168,7 +170,7 @@ def test_no_broker_is_unreachable_within_the_deadline():
 @pytest.mark.kill
 async def test_a_record_sent_while_the_broker_is_dead_arrives_when_it_is_back(
     facts: Settings, producer: Producer, broker: KafkaServer, caplog: pytest.LogCaptureFixture
-):
+) -> None:
     await producer.send("clicks", b"", b"before", 0)
     broker.kill()
     late = producer.send("clicks", b"", b"during", 0)

@@ -20,7 +20,7 @@ from service.settings import Settings
 QUICK = Settings(drain_s=0.2)
 
 
-async def test_what_was_opened_last_is_closed_first():
+async def test_what_was_opened_last_is_closed_first() -> None:
     closed: list[str] = []
 
     async def main(life: Lifetime) -> None:
@@ -35,7 +35,7 @@ async def _note(closed: list[str], name: str) -> None:
     closed.append(name)
 
 
-async def test_a_stop_lets_main_end_by_itself():
+async def test_a_stop_lets_main_end_by_itself() -> None:
     done: list[str] = []
 
     async def main(life: Lifetime) -> None:
@@ -47,7 +47,7 @@ async def test_a_stop_lets_main_end_by_itself():
     assert done == ["ended"]
 
 
-async def test_a_main_that_does_not_end_is_cancelled():
+async def test_a_main_that_does_not_end_is_cancelled() -> None:
     async def main(life: Lifetime) -> None:
         life.stop("enough")
         await asyncio.Event().wait()
@@ -55,7 +55,7 @@ async def test_a_main_that_does_not_end_is_cancelled():
     await asyncio.wait_for(Lifetime("x", QUICK).run(main), 5)
 
 
-async def test_a_failed_task_stops_the_process_with_its_error():
+async def test_a_failed_task_stops_the_process_with_its_error() -> None:
     closed: list[str] = []
 
     async def breaks() -> None:
@@ -71,7 +71,7 @@ async def test_a_failed_task_stops_the_process_with_its_error():
     assert closed == ["journal"]
 
 
-async def test_a_failed_thread_stops_the_process(monkeypatch: pytest.MonkeyPatch):
+async def test_a_failed_thread_stops_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     def breaks() -> None:
         raise ValueError("broken")
 
@@ -84,7 +84,9 @@ async def test_a_failed_thread_stops_the_process(monkeypatch: pytest.MonkeyPatch
         await Lifetime("x", QUICK).run(main)
 
 
-async def test_one_closer_that_fails_or_hangs_keeps_no_other_from_closing(caplog: pytest.LogCaptureFixture):
+async def test_one_closer_that_fails_or_hangs_keeps_no_other_from_closing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     closed: list[str] = []
 
     async def fails() -> None:
@@ -102,12 +104,12 @@ async def test_one_closer_that_fails_or_hangs_keeps_no_other_from_closing(caplog
 
 
 @pytest.mark.parametrize("number", [errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL])
-def test_an_address_that_cannot_be_had_is_a_problem_that_names_it(number: int):
+def test_an_address_that_cannot_be_had_is_a_problem_that_names_it(number: int) -> None:
     with pytest.raises(Problem, match="80"), listening("127.0.0.1", 80):
         raise OSError(number, "no")
 
 
-def test_a_log_line_is_one_line_with_time_service_and_severity():
+def test_a_log_line_is_one_line_with_time_service_and_severity() -> None:
     record = logging.LogRecord("x", logging.INFO, "", 0, "two\nlines %s", ("here",), None)
     record.created, record.msecs = 1795402500.123, 123.0
     assert (
@@ -117,7 +119,7 @@ def test_a_log_line_is_one_line_with_time_service_and_severity():
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_process_in_order_with_exit_code_0(number: signal.Signals):
+def test_a_signal_ends_the_process_in_order_with_exit_code_0(number: signal.Signals) -> None:
     program = """
 import sys
 from service import lifetime

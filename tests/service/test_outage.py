@@ -21,7 +21,7 @@ def clock(caplog: pytest.LogCaptureFixture) -> Clock:
     return Clock()
 
 
-def test_many_complaints_make_one_line(clock: Clock, caplog: pytest.LogCaptureFixture):
+def test_many_complaints_make_one_line(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     server = Outage("Kafka at k:1", clock)
     for _ in range(1000):
         server.lost("1/1 brokers are down")
@@ -31,7 +31,7 @@ def test_many_complaints_make_one_line(clock: Clock, caplog: pytest.LogCaptureFi
     assert server.since == 1000
 
 
-def test_the_recovery_is_one_line_with_its_length(clock: Clock, caplog: pytest.LogCaptureFixture):
+def test_the_recovery_is_one_line_with_its_length(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     server = Outage("Kafka at k:1", clock)
     server.lost("x")
     caplog.clear()
@@ -44,7 +44,7 @@ def test_the_recovery_is_one_line_with_its_length(clock: Clock, caplog: pytest.L
 
 def test_a_late_complaint_right_after_the_recovery_is_no_new_outage(
     clock: Clock, caplog: pytest.LogCaptureFixture
-):
+) -> None:
     server = Outage("Kafka at k:1", clock)
     server.lost("x")
     server.found()
@@ -56,6 +56,6 @@ def test_a_late_complaint_right_after_the_recovery_is_no_new_outage(
     assert len(caplog.messages) == 1
 
 
-def test_a_server_has_one_record_in_the_process():
+def test_a_server_has_one_record_in_the_process() -> None:
     assert of("Kafka at one:1") is of("Kafka at one:1")
     assert of("Kafka at one:1") is not of("Kafka at two:1")

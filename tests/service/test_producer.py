@@ -2,14 +2,13 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import confluent_kafka as ck
 import pytest
 
 from service import kafka
-from service.errors import RecordsRefused, Refused, Unavailable
+from service.errors import RecordsRefused, Refused, Unavailable, Usage
 from service.kafka import Outgoing, Producer
 from service.settings import Settings
 
@@ -21,7 +20,7 @@ class Client:
 
     def __init__(self, room: int = 1000) -> None:
         self.room = room
-        self.held: list[tuple[bytes, Callable[[Any, Any], None]]] = []
+        self.held: list[tuple[bytes, Any]] = []
         self.fatal = False
         self.silent = False
         self.refused: dict[bytes, int] = {}
@@ -76,14 +75,14 @@ def clients(monkeypatch: pytest.MonkeyPatch) -> list[Client]:
     return made
 
 
-async def test_an_acknowledged_record_ends_well(clients: list[Client]):
+async def test_an_acknowledged_record_ends_well(clients: list[Client]) -> None:
     producer = Producer(Settings())
-    assert await producer.send("t", b"k", b"v") is None
+    await producer.send("t", b"k", b"v")
     await producer.close()
     assert len(clients) == 1
 
 
-async def test_a_full_queue_is_unavailable_at_once(clients: list[Client]):
+async def test_a_full_queue_is_unavailable_at_once(clients: list[Client]) -> None:
     producer = Producer(Settings())
     clients[0].silent, clients[0].room = True, 1
     first = producer.send("t", b"k", b"held")
@@ -95,7 +94,7 @@ async def test_a_full_queue_is_unavailable_at_once(clients: list[Client]):
         await first
 
 
-async def test_what_kafka_never_takes_is_refused(clients: list[Client]):
+async def test_what_kafka_never_takes_is_refused(clients: list[Client]) -> None:
     producer = Producer(Settings())
     with pytest.raises(Refused):
         await producer.send("t", b"k", b"x" * 101)
@@ -105,7 +104,7 @@ async def test_what_kafka_never_takes_is_refused(clients: list[Client]):
     await producer.close()
 
 
-async def test_refused_records_of_a_sending_are_named_and_the_others_are_there(clients: list[Client]):
+async def test_refused_records_of_a_sending_are_named_and_the_others_are_there(clients: list[Client]) -> None:
     producer = Producer(Settings())
     clients[0].refused = {b"odd": ERROR.INVALID_RECORD}
     with pytest.raises(RecordsRefused) as caught:
@@ -114,7 +113,7 @@ async def test_refused_records_of_a_sending_are_named_and_the_others_are_there(c
     await producer.close()
 
 
-async def test_a_sending_that_may_be_tried_again_is_unavailable_whatever_else(clients: list[Client]):
+async def test_a_sending_that_may_be_tried_again_is_unavailable_whatever_else(clients: list[Client]) -> None:
     producer = Producer(Settings())
     clients[0].refused = {b"odd": ERROR.INVALID_RECORD, b"late": ERROR._MSG_TIMED_OUT}
     with pytest.raises(Unavailable):
@@ -122,7 +121,7 @@ async def test_a_sending_that_may_be_tried_again_is_unavailable_whatever_else(cl
     await producer.close()
 
 
-async def test_a_missing_topic_says_what_to_run(clients: list[Client]):
+async def test_a_missing_topic_says_what_to_run(clients: list[Client]) -> None:
     producer = Producer(Settings())
     clients[0].refused = {b"v": ERROR._UNKNOWN_TOPIC}
     with pytest.raises(Unavailable, match="roundtrip migrate"):
@@ -130,19 +129,19 @@ async def test_a_missing_topic_says_what_to_run(clients: list[Client]):
     await producer.close()
 
 
-async def test_after_a_fatal_error_a_new_client_takes_over(clients: list[Client]):
+async def test_after_a_fatal_error_a_new_client_takes_over(clients: list[Client]) -> None:
     producer = Producer(Settings())
     clients[0].silent = True
     lost = producer.send("t", b"k", b"held by the old one")
     clients[0].break_down()
     with pytest.raises(Unavailable):
         await asyncio.wait_for(lost, 5)
-    assert await asyncio.wait_for(producer.send("t", b"k", b"v"), 5) is None
+    await asyncio.wait_for(producer.send("t", b"k", b"v"), 5)
     assert len(clients) == 2
     await producer.close()
 
 
-async def test_after_close_nothing_is_taken(clients: list[Client]):
+async def test_after_close_nothing_is_taken(clients: list[Client]) -> None:
     producer = Producer(Settings())
     await producer.close()
     with pytest.raises(Unavailable, match="stops"):
@@ -150,14 +149,14 @@ async def test_after_close_nothing_is_taken(clients: list[Client]):
     assert len(clients[0]) == 0
 
 
-async def test_a_waiter_that_left_harms_nobody(clients: list[Client]):  # noqa: ARG001  the fixture is the library
+async def test_a_waiter_that_left_harms_nobody(clients: list[Client]) -> None:  # noqa: ARG001  the fixture is the library
     producer = Producer(Settings())
     producer.send("t", b"k", b"v").cancel()
-    assert await producer.send("t", b"k", b"w") is None
+    await producer.send("t", b"k", b"w")
     await producer.close()
 
 
-async def test_a_batch_wakes_the_loop_once(clients: list[Client], monkeypatch: pytest.MonkeyPatch):
+async def test_a_batch_wakes_the_loop_once(clients: list[Client], monkeypatch: pytest.MonkeyPatch) -> None:
     """A wake a record is what costs: a hundred records that Kafka answers together make one."""
     producer = Producer(Settings())
     clients[0].silent = True
@@ -178,8 +177,8 @@ async def test_a_batch_wakes_the_loop_once(clients: list[Client], monkeypatch: p
     await producer.close()
 
 
-async def test_settings_that_librdkafka_does_not_take_are_wrong_usage():
-    with pytest.raises(kafka.Usage, match="ROUNDTRIP_KAFKA"):
+async def test_settings_that_librdkafka_does_not_take_are_wrong_usage() -> None:
+    with pytest.raises(Usage, match="ROUNDTRIP_KAFKA"):
         Producer(Settings(kafka_security="ssl", kafka_ca="/nowhere/ca.pem"))
 
 
@@ -194,5 +193,7 @@ async def test_settings_that_librdkafka_does_not_take_are_wrong_usage():
         ("cleanup.policy", "compact", "compact", True),
     ],
 )
-def test_a_longer_retention_than_asked_for_stays(name: str, wanted: str, present: str, *, enough: bool):
+def test_a_longer_retention_than_asked_for_stays(
+    name: str, wanted: str, present: str, *, enough: bool
+) -> None:
     assert kafka._suffices(name, wanted, present) is enough
