@@ -1,7 +1,7 @@
 """Admission: when may we say yes.
 
-An event is accepted once it is on stable storage. Today that is Kafka's acknowledgement by all in-sync replicas;
-a journal on disk can take its place behind `Admission` without anybody else noticing.
+An event is accepted once it is on stable storage. Today that is Kafka's acknowledgement by all in-sync
+replicas; a journal on disk can take its place behind `Admission` without anybody else noticing.
 """
 
 import asyncio
@@ -60,7 +60,10 @@ class KafkaAdmission:
         return self._problem
 
     async def accept(self, topic: str, key: str, build: Build) -> str:
-        """The receipt's ID, once Kafka acknowledged; Unavailable after ADMIT_S, and Kafka may still have taken it."""
+        """The receipt's ID, once Kafka acknowledged.
+
+        Unavailable after ADMIT_S; Kafka may have taken it all the same, and a second try then repeats it.
+        """
         if self._problem:
             raise Unavailable(self._problem)
         receipt = self._receipt()
@@ -89,7 +92,7 @@ class KafkaAdmission:
             self._book.end()
 
     async def watch(self, check: Callable[[], str]) -> None:
-        """For ever: while nothing is heard of Kafka, `check`, in a thread, says what is wrong with it, or nothing."""
+        """For ever: while nothing is heard of Kafka, `check` is asked, in a thread, what is wrong with it."""
         while True:
             if self._problem or time.monotonic() - self._heard > ADMIT_S:
                 found = await asyncio.to_thread(check)

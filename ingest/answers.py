@@ -116,7 +116,7 @@ _encode = msgspec.json.Encoder().encode
 def answer(face: Face, result: Result) -> Answer:
     """The status tells the truth in every face; nothing that is answered may be cached."""
     kind = ENDINGS[result.ending]
-    headers = {"Cache-Control": "no-store"}
+    headers = {"Cache-Control": "no-store", "Server": "roundtrip"}
     if result.cookie:
         headers["Set-Cookie"] = result.cookie
     if kind.again:

@@ -18,7 +18,7 @@ _HINTS: Final = tuple(
     f"Sec-CH-UA{part}"
     for part in ("", "-Mobile", "-Platform", "-Platform-Version", "-Model", "-Arch", "-Full-Version-List")
 )
-# What proxies that know the visitor's country call it: Cloudflare, CloudFront, and the plain name for one's own.
+# What proxies that know the visitor's country call it: Cloudflare, CloudFront, and a plain name.
 _COUNTRY: Final = ("CF-IPCountry", "CloudFront-Viewer-Country", "X-Country-Code")
 _NO_COUNTRIES: Final = frozenset({"XX", "T1", "ZZ"})  # unknown, Tor, unknown
 _CONSENT: Final = ("gdpr", "gdpr_consent", "gpp", "gpp_sid", "us_privacy")
@@ -81,7 +81,7 @@ class Proxies:
         )
 
     def _forwarded(self, ip: str, headers: Headers) -> str:
-        """The first address from the right that is no trusted proxy; a hop that is no address ends the search."""
+        """The first address from the right that is no trusted proxy; what is no address ends the search."""
         for hop in reversed(",".join(_all(headers, "X-Forwarded-For")).split(",")):
             found = address(hop)
             if not found:
@@ -106,7 +106,7 @@ def _all(headers: Headers, name: str) -> list[str]:
 
 @lru_cache(maxsize=4096)
 def address(text: str) -> str:
-    """The canonical text of an address, with or without a port or brackets; an IPv4 in IPv6 as IPv4; else empty."""
+    """The canonical text of an address, also with port or brackets; an IPv4 in IPv6 as IPv4; else empty."""
     text = text.strip()[:64]
     if text.startswith("["):
         text = text[1:].partition("]")[0]

@@ -51,7 +51,7 @@ def _of_time(name: str) -> Callable[[Scene], str]:
     return lambda scene: macros.time_values(scene.received_ms)[name]
 
 
-# What is not here is a parameter of its own name (sub IDs, source …), or belongs to a conversion and is empty.
+# What is not here is a parameter of its own name (sub IDs, source …), or is a conversion's and empty.
 _VALUES: Final[Mapping[str, Callable[[Scene], str]]] = {
     "transaction_id": lambda scene: scene.transaction_id,
     "offer_id": lambda scene: str(scene.offer.id),

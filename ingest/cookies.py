@@ -1,7 +1,7 @@
 """The cookie on our own domain: the last click and the last impression of each offer in this browser.
 
-`rt=c7.ID~v7.ID~c9.ID`, newest first: a click (c) or a view (v), the offer, the transaction ID. Each ID is signed,
-and checked like any other. The cookie is bounded: the oldest entries fall out.
+`rt=c7.ID~v7.ID~c9.ID`, newest first: a click (c) or a view (v), the offer, the transaction ID. Each ID is
+signed, and checked like any other. The cookie is bounded: the oldest entries fall out.
 """
 
 import re

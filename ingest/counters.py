@@ -41,7 +41,9 @@ class Counters:
             "roundtrip_answer_seconds", "Time to answer", ["endpoint"], buckets=_BUCKETS, registry=registry
         )
         self._timers = {endpoint: self._seconds.labels(endpoint.value) for endpoint in Endpoint}
-        self.in_flight = Gauge("roundtrip_in_flight", "Requests being answered", registry=registry)
+        self.in_flight = 0
+        in_flight = Gauge("roundtrip_in_flight", "Requests being answered", registry=registry)
+        in_flight.set_function(lambda: self.in_flight)
         self.unwritten = Counter(
             "roundtrip_refusals_unwritten", "Refusals above the rate of their topic", registry=registry
         )

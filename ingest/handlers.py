@@ -14,7 +14,8 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from ingest import answers
 from ingest.answers import Answer, Ending, Face, Result
 from ingest.counters import Counters
-from ingest.edge import Asked, BodyFault, Edge
+from ingest.edge import Edge
+from ingest.gate import Asked, BodyFault
 from ingest.routes import Endpoint
 from schemas.reasons import Reason
 from service.lifetime import listening

@@ -1,4 +1,4 @@
-"""When it happened, as a server states it: Unix seconds or ISO 8601, read in the advertiser's zone where it has none."""
+"""When it happened, as a server states it: Unix seconds or ISO 8601, in the advertiser's zone if without."""
 
 import re
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ MAX_AHEAD_MS: Final = 5 * 60_000  # a server's clock may be wrong by this much (
 MAX_BEHIND_MS: Final = 90 * 86_400_000
 
 _UNIX: Final = re.compile(r"\d{1,11}(\.\d{1,9})?", re.ASCII).fullmatch
-# A `+` that was not percent-encoded arrives as a blank; between a time and an offset it can mean nothing else.
+# A `+` that was not percent-encoded arrives as a blank; between time and offset it can mean nothing else.
 _LOST_PLUS: Final = re.compile(
     r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?) (\d\d:?\d\d)", re.ASCII
 ).fullmatch

@@ -44,8 +44,8 @@ def observe(request: Request, known: Knowledge, kind: Kind) -> Plan:
     """A statement about a transaction.
 
     1. Two values for one field: refused.
-    2. A stated ID that is forged or malformed: refused. One of an unknown key: a postback is asked to come again,
-       what a browser says is kept, and the joiner verifies it.
+    2. A stated ID that is forged or malformed: refused. One of an unknown key: a postback is asked to come
+       again, what a browser says is kept, and the joiner verifies it.
     3. No ID: a pixel or iframe that names its offer or advertiser takes this browser's last visit there.
     4. Nothing it can belong to: refused.
     With an ID it is a fact, whatever else is wrong with it.
@@ -98,12 +98,12 @@ _NO_ID: Final = Result(
 _UNKNOWN_KEY: Final = Result(
     ending=Ending.UNAVAILABLE,
     reason=Reason.UNAVAILABLE,
-    detail="the transaction ID is signed with a key that this edge does not have yet: send the same request again",
+    detail="the transaction ID is signed with a key that this edge does not have yet: send it again",
 )
 
 
 def _remembered(request: Request, known: Knowledge, fields: Fields) -> str | Result:
-    """This browser's last visit of the offer, or of the advertiser's offers, that the request names."""
+    """The browser's last visit of the offer, or of the advertiser's offers, that the request names."""
     catalog = known.catalog.catalog
     if "offer_id" in fields.values:
         offer = catalog.offer(number(fields.values["offer_id"]))

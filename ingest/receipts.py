@@ -19,7 +19,7 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):
 
 
 class Book:
-    """Hands out the receipts of one epoch after the other; `epoch` is the one that runs, empty where none does."""
+    """Hands out the receipts of one epoch after the other; `epoch` is the one that runs, empty for none."""
 
     def __init__(self) -> None:
         self.epoch = ""

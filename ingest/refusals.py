@@ -1,4 +1,4 @@
-"""Refusals: what was refused, written to their topic within a bounded rate; without secrets and personal data."""
+"""Refusals: what was refused, written down within a bounded rate, without secrets and personal data."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -40,7 +40,7 @@ class Refusals:
         return True
 
 
-def _forget(future: "asyncio.Future[None]") -> None:
+def _forget(future: asyncio.Future[None]) -> None:
     if not future.cancelled():
         future.exception()  # a refusal that Kafka could not take is no loss of an accepted event
 
