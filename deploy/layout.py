@@ -78,13 +78,26 @@ def make_keys(directory: Path) -> Path:
     return path
 
 
+def before(directory: Path) -> RunningStack | None:
+    """What stack.json says of the run before; None where there was none, or another program wrote it."""
+    try:
+        return msgspec.json.decode((directory / STACK_FILE).read_bytes(), type=RunningStack)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def remembered_kafka(directory: Path) -> str:
+    """The Kafka of the run before; empty where there was none."""
+    stack = before(directory)
+    return stack.kafka if stack else ""
+
+
 def remembered_ports(directory: Path) -> dict[str, int]:
     """The ports of the run before; empty where there was none."""
-    try:
-        before = msgspec.json.decode((directory / STACK_FILE).read_bytes(), type=RunningStack)
-    except (OSError, msgspec.MsgspecError):
+    stack = before(directory)
+    if stack is None:
         return {}
-    addresses = {"clickhouse": before.clickhouse, "broker": f"//{before.kafka}", **before.health}
+    addresses = {"clickhouse": stack.clickhouse, "broker": f"//{stack.kafka}", **stack.health}
     found = {name: urlsplit(address).port for name, address in addresses.items()}
     return {name: port for name, port in found.items() if port}
 

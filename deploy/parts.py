@@ -1,6 +1,7 @@
 """The parts of a stack: its servers, the settings that they share, and what stack.json says of them."""
 
 import http.client
+import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from deploy.clickhouse_server import ClickHouseServer
 from deploy.kafka_server import KafkaServer
-from deploy.layout import RunningStack
+from deploy.layout import RunningStack, remembered_kafka
 from deploy.leftovers import mark
 from deploy.ports import LOOPBACK
 from deploy.process import Server
@@ -16,6 +17,7 @@ from deploy.process import Server
 # In the order of the path: whoever hands on is stopped before whoever takes.
 SERVICES = ("collector", "joiner", "writer", "notifier", "console")
 PROBE_S = 3.0  # /readyz gives each of its checks 2 s
+WITHOUT_CATALOG = "catalog"  # the one check of /readyz that waits for a person
 
 EMBEDDED = {  # where the installation's own choice is not in the environment
     "ROUNDTRIP_PARTITIONS": "4",
@@ -37,25 +39,32 @@ class Service(Server):
         self.name = name
         self.port = port
         self.log = log
-        self.environment = {**environment, "ROUNDTRIP_PORT": str(port)}
+        self.environment = {**environment, "ROUNDTRIP_PORT": str(port), "PYTHONUNBUFFERED": "1"}
 
     def command(self) -> Sequence[str]:
         """The same command that production runs."""
         return [sys.executable, "-m", "roundtrip", self.name]
 
     def is_ready(self) -> bool:
-        """Whether /readyz says yes."""
+        """Whether it can do its work, or would as soon as somebody applies a catalog."""
+        return self.complaints() <= {WITHOUT_CATALOG}
+
+    def complaints(self) -> set[str]:
+        """The checks of /readyz that fail; one of our own where it does not answer."""
         connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=PROBE_S)
         try:
             connection.request("GET", "/readyz")
-            return connection.getresponse().status == http.client.OK
-        except (OSError, http.client.HTTPException):
-            return False
+            answer = connection.getresponse()
+            if answer.status == http.client.OK:
+                return set()
+            return {name for name, said in json.loads(answer.read())["checks"].items() if said != "ok"}
+        except (OSError, http.client.HTTPException, ValueError, KeyError, AttributeError):
+            return {"no answer"}
         finally:
             connection.close()
 
 
-MakeService = Callable[[str, int, Path, Mapping[str, str]], Server]
+MakeService = Callable[[str, int, Path, Mapping[str, str]], Service]
 
 
 class Parts:
@@ -87,9 +96,20 @@ class Parts:
                 KafkaServer(directory / "kafka", ports["broker"], log=self._log("broker"), environment=marked)
             )
         self.services = [
-            make_service(name, ports[name], self._log(name), {**self.settings, **marked, **self._own(name)})
-            for name in SERVICES
+            make_service(name, ports[name], self._log(name), {**self.settings, **marked}) for name in SERVICES
         ]
+
+    @property
+    def may_lack_catalog(self) -> bool:
+        """Whether the directory keeps catalog versions that its Kafka has lost; asked before anything starts.
+
+        Another Kafka (--broker) may have been emptied at any time: it is asked where it is the one of before.
+        """
+        if not (self.directory / "catalog").exists():
+            return False
+        if any(isinstance(server, KafkaServer) for server in self.storage):
+            return not (self.directory / "kafka" / "data").exists()
+        return remembered_kafka(self.directory) == self.kafka
 
     @property
     def all(self) -> list[Server]:
@@ -134,10 +154,6 @@ class Parts:
             "ROUNDTRIP_CLICKHOUSE_USER": "",
             "ROUNDTRIP_CLICKHOUSE_PASSWORD": "",
         }
-
-    def _own(self, name: str) -> dict[str, str]:
-        """Each service keeps its files apart, as on a machine of its own."""
-        return {"ROUNDTRIP_DIR": str(self.directory / name), "PYTHONUNBUFFERED": "1"}
 
     def _url(self, name: str) -> str:
         return f"http://{LOOPBACK}:{self.ports[name]}"

@@ -122,29 +122,32 @@ def live(parts: Parts, catalog: Path | None) -> None:
 
 def start(parts: Parts, catalog: Path | None) -> None:
     """Every part is ready: storage side by side, its schema, then the services side by side."""
+    is_new_log = parts.may_lack_catalog
     for server in parts.storage:
         server.spawn()
     for server in parts.storage:
         server.wait_ready()
-    step(parts, "migrate")
+    step(parts, "roundtrip", "migrate")
+    if is_new_log:
+        step(parts, "deploy.catalog_again")
     for server in parts.services:
         server.spawn()
     if catalog:
-        step(parts, "catalog", "apply", str(catalog))
+        step(parts, "roundtrip", "catalog", "apply", str(catalog))
     for server in parts.services:
         server.wait_ready(SERVICE_READY_S)
     stack_file.write(parts.directory, parts.stack(running=True))
 
 
-def step(parts: Parts, *words: str) -> None:
-    """The command succeeded; what it said is passed on. Its failure is ours, with the same exit code.
+def step(parts: Parts, module: str, *words: str) -> None:
+    """The module's command succeeded; what it said is passed on. Its failure is ours, with its exit code.
 
     A process of its own: Kafka's client has threads, which must not be around when the supervisor forks.
     """
-    name = " ".join(words[:2])
+    name = " ".join(words[:2]) or module
     try:
         done = subprocess.run(  # noqa: S603  the command is ours
-            [sys.executable, "-m", "roundtrip", *words],
+            [sys.executable, "-m", module, *words],
             env={**os.environ, **parts.settings},
             capture_output=True,
             text=True,
@@ -157,8 +160,8 @@ def step(parts: Parts, *words: str) -> None:
     for line in done.stdout.splitlines():
         say(line)
     if done.returncode:
-        said = done.stderr.strip().removeprefix(f"roundtrip {words[0]}: ")
-        raise ENDINGS.get(done.returncode, No)(f"{name}: {said[-2000:] or 'failed'}")
+        said = done.stderr.strip()[-2000:] or "failed"
+        raise ENDINGS.get(done.returncode, No)(f"{name}: {said.partition(': ')[2] or said}")
 
 
 def announce(parts: Parts, seconds: float) -> None:
@@ -168,6 +171,8 @@ def announce(parts: Parts, seconds: float) -> None:
     sizes = {"up": memory(os.getpid()), **{server.name: memory(server.pid) for server in parts.all}}
     each = ", ".join(f"{name} {size}" for name, size in sorted(sizes.items(), key=lambda item: -item[1]))
     say(f"memory     {sum(sizes.values())} MB: {each}")
+    if any(service.complaints() for service in parts.services):
+        say(f"no click is taken before a catalog is: roundtrip catalog apply FILE --dir {parts.directory}")
     say(f"ready after {seconds:.1f} s; everything is in {parts.directory}; Ctrl-C stops it in order")
 
 

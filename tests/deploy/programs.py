@@ -37,7 +37,7 @@ def serve(name: str) -> int:
     if os.environ.get("BROKEN") == name:  # a test's own name, not a setting
         sys.stderr.write("the disk is full\n")
         return 1
-    with Path(os.environ["ROUNDTRIP_DIR"]).parent.joinpath("stops").open("a") as stops:
+    with Path(os.environ["ROUNDTRIP_DIR"]).joinpath("stops").open("a") as stops:
 
         def stop(_number: int, _frame: object) -> None:
             stops.write(f"{name}\n")
