@@ -22,7 +22,7 @@ MAY_IMPORT = {
 
 # An outside library and the files that may name it; a name that ends with / is a folder.
 DOORS = {
-    "confluent_kafka": {"service/kafka.py"},
+    "confluent_kafka": {"service/kafka/"},
     "clickhouse_connect": {"service/clickhouse.py"},
     "faust": {"streams/"},
     "mode": {"streams/"},

@@ -7,9 +7,10 @@ from typing import Any
 import confluent_kafka as ck
 import pytest
 
-from service import kafka
 from service.errors import RecordsRefused, Refused, Unavailable, Usage
 from service.kafka import Outgoing, Producer
+from service.kafka import producer as producer_module
+from service.kafka.admin import _suffices
 from service.settings import Settings
 
 ERROR = ck.KafkaError
@@ -71,7 +72,7 @@ def clients(monkeypatch: pytest.MonkeyPatch) -> list[Client]:
         made.append(Client())
         return made[-1]
 
-    monkeypatch.setattr(kafka, "_made", make)
+    monkeypatch.setattr(producer_module, "made", make)
     return made
 
 
@@ -196,4 +197,4 @@ async def test_settings_that_librdkafka_does_not_take_are_wrong_usage() -> None:
 def test_a_longer_retention_than_asked_for_stays(
     name: str, wanted: str, present: str, *, enough: bool
 ) -> None:
-    assert kafka._suffices(name, wanted, present) is enough
+    assert _suffices(name, wanted, present) is enough

@@ -1,0 +1,23 @@
+"""Kafka: the only door to confluent_kafka.
+
+Topics and groups are named without ROUNDTRIP_TOPIC_PREFIX outside this package; it adds and strips it.
+"""
+
+from service.kafka.admin import Admin
+from service.kafka.producer import Producer
+from service.kafka.reader import Reader
+from service.kafka.records import Description, Outgoing, Partition, Record, TopicSpec
+from service.kafka.tail import Tail, read_range
+
+__all__ = [
+    "Admin",
+    "Description",
+    "Outgoing",
+    "Partition",
+    "Producer",
+    "Reader",
+    "Record",
+    "Tail",
+    "TopicSpec",
+    "read_range",
+]

@@ -1,0 +1,223 @@
+"""The administrator: topics and groups, what is known of them and done to them."""
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
+
+import confluent_kafka as ck
+from confluent_kafka import admin as cka
+
+from service.errors import Problem, Unreachable
+from service.kafka.connection import NO_TOPIC, SILENT, connection, made, missing_topic, sentence
+from service.kafka.records import Description, Partition, TopicSpec
+from service.settings import Settings
+
+# A longer retention than asked for is the operator's choice; a shorter one loses what state expects to find.
+_AT_LEAST = frozenset({"retention.ms", "retention.bytes", "max.message.bytes"})
+
+
+class Admin:
+    """What is known of and done to topics and groups; everything blocks, at most deadline_s a call.
+
+    Unreachable where Kafka does not answer. Use as a context manager, or close.
+    """
+
+    def __init__(self, settings: Settings, deadline_s: float = 10.0) -> None:
+        self._settings = settings
+        self._prefix = settings.topic_prefix
+        self._deadline_s = deadline_s
+        self._client = made(cka.AdminClient, connection(settings))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to do: the client goes with the last reference."""
+
+    def _answer(self, future: Any) -> Any:
+        """What Kafka answered."""
+        try:
+            return future.result(self._deadline_s)
+        except ck.KafkaException as error:
+            if error.args[0].code() in SILENT:
+                raise self._unreachable() from error
+            raise
+        except TimeoutError as error:
+            raise self._unreachable() from error
+
+    def _unreachable(self) -> Unreachable:
+        return Unreachable(
+            f"Kafka at {self._settings.kafka} cannot be reached (no answer in {self._deadline_s:.0f} s);"
+            " is it running, and is ROUNDTRIP_KAFKA right?"
+        )
+
+    def check(self) -> str:
+        """The cluster's ID: a broker answered."""
+        return str(self._answer(self._client.describe_cluster(request_timeout=self._deadline_s)).cluster_id)
+
+    def describe(self, topics: Iterable[str]) -> dict[str, Description]:
+        """Each topic that exists."""
+        asked = [self._prefix + topic for topic in topics]
+        if not asked:
+            return {}
+        futures = self._client.describe_topics(ck.TopicCollection(asked), request_timeout=self._deadline_s)
+        found = {name: each for name, future in futures.items() if (each := self._if_there(future))}
+        configs = self._configs(found)
+        return {
+            name.removeprefix(self._prefix): Description(
+                len(each.partitions), str(each.topic_id), configs[name]
+            )
+            for name, each in found.items()
+        }
+
+    def _if_there(self, future: Any) -> Any:
+        try:
+            return self._answer(future)
+        except ck.KafkaException as error:
+            if error.args[0].code() in NO_TOPIC:
+                return None
+            raise
+
+    def _configs(self, topics: Iterable[str]) -> dict[str, dict[str, str]]:
+        resources = [cka.ConfigResource(cka.ConfigResource.Type.TOPIC, name) for name in topics]
+        if not resources:
+            return {}
+        futures = self._client.describe_configs(resources, request_timeout=self._deadline_s)
+        return {
+            resource.name: {name: str(entry.value) for name, entry in self._answer(future).items()}
+            for resource, future in futures.items()
+        }
+
+    def ensure_topics(self, specs: Iterable[TopicSpec]) -> list[str]:
+        """Every topic is there as specified; one line for each thing that was done.
+
+        A number of partitions never changes, because keys would move: a difference is a Problem. A retention
+        that is longer than specified stays.
+        """
+        wanted = {spec.name: spec for spec in specs}
+        present = self.describe(wanted)
+        for name, found in present.items():
+            if found.partitions != wanted[name].partitions:
+                raise Problem(
+                    f"topic {name} has {found.partitions} partitions, not {wanted[name].partitions}:"
+                    " their number is chosen at installation; set ROUNDTRIP_PARTITIONS to what is there,"
+                    " or use another ROUNDTRIP_TOPIC_PREFIX"
+                )
+        missing = [spec for name, spec in wanted.items() if name not in present]
+        return self._create(missing) + [
+            line for name, found in present.items() for line in self._alter(wanted[name], found.config)
+        ]
+
+    def _create(self, specs: list[TopicSpec]) -> list[str]:
+        if not specs:
+            return []
+        fresh = [
+            cka.NewTopic(self._prefix + name, count, copies, config=dict(config))
+            for name, count, copies, config in specs
+        ]
+        futures = self._client.create_topics(
+            fresh, request_timeout=self._deadline_s, operation_timeout=self._deadline_s
+        )
+        for name, future in futures.items():
+            try:
+                self._answer(future)
+            except ck.KafkaException as error:
+                if error.args[0].code() != ck.KafkaError.TOPIC_ALREADY_EXISTS:  # another migrate was quicker
+                    raise Problem(
+                        f"Kafka does not create the topic {name}: {sentence(error.args[0])}"
+                    ) from error
+        self._await_topics([spec.name for spec in specs])
+        return [f"topic {spec.name}: created, {spec.partitions} partitions" for spec in specs]
+
+    def _await_topics(self, topics: list[str]) -> None:
+        """Brokers answer for the topics: they say `created` before each of them knows."""
+        limit = time.monotonic() + self._deadline_s
+        while len(self.describe(topics)) < len(topics):
+            if time.monotonic() > limit:
+                raise self._unreachable()
+            time.sleep(0.05)
+
+    def _alter(self, spec: TopicSpec, present: Mapping[str, str]) -> list[str]:
+        changes = {
+            name: value
+            for name, value in spec.config.items()
+            if not _suffices(name, value, present.get(name, ""))
+        }
+        if not changes:
+            return []
+        entries = [
+            cka.ConfigEntry(name, value, incremental_operation=cka.AlterConfigOpType.SET)
+            for name, value in changes.items()
+        ]
+        resource = cka.ConfigResource(
+            cka.ConfigResource.Type.TOPIC, self._prefix + spec.name, incremental_configs=entries
+        )
+        for future in self._client.incremental_alter_configs(
+            [resource], request_timeout=self._deadline_s
+        ).values():
+            self._answer(future)
+        return [
+            f"topic {spec.name}: {name} set to {value} (was {present.get(name, 'unset')})"
+            for name, value in changes.items()
+        ]
+
+    def start_offsets(self, topics: Iterable[str]) -> dict[Partition, int]:
+        """The first offset that is still there, of each partition."""
+        return self._offsets(topics, cka.OffsetSpec.earliest())
+
+    def end_offsets(self, topics: Iterable[str]) -> dict[Partition, int]:
+        """The offset that the next record will get, of each partition."""
+        return self._offsets(topics, cka.OffsetSpec.latest())
+
+    def offsets_at(self, topics: Iterable[str], timestamp_ms: int) -> dict[Partition, int]:
+        """The first offset at or after a time; -1 where nothing is that young."""
+        return self._offsets(topics, cka.OffsetSpec.for_timestamp(timestamp_ms))
+
+    def _offsets(self, topics: Iterable[str], spec: Any) -> dict[Partition, int]:
+        asked = {
+            ck.TopicPartition(self._prefix + topic, number): spec
+            for topic, found in self.describe(topics).items()
+            for number in range(found.partitions)
+        }
+        if not asked:
+            return {}
+        futures = self._client.list_offsets(asked, request_timeout=self._deadline_s)
+        return {
+            (each.topic.removeprefix(self._prefix), each.partition): int(self._answer(future).offset)
+            for each, future in futures.items()
+        }
+
+    def committed(self, group: str) -> dict[Partition, tuple[int, str]]:
+        """Offset and note that a group holds of each partition."""
+        asked = ck.ConsumerGroupTopicPartitions(self._prefix + group)
+        futures = self._client.list_consumer_group_offsets([asked], request_timeout=self._deadline_s)
+        found = [each for future in futures.values() for each in self._answer(future).topic_partitions]
+        return {
+            (each.topic.removeprefix(self._prefix), each.partition): (each.offset, each.metadata or "")
+            for each in found
+            if each.offset >= 0 and each.topic.startswith(self._prefix)
+        }
+
+    def groups(self) -> list[str]:
+        """The consumer groups of this installation (with an empty prefix: of the cluster)."""
+        found = self._answer(self._client.list_consumer_groups(request_timeout=self._deadline_s)).valid
+        return sorted(
+            each.group_id.removeprefix(self._prefix)
+            for each in found
+            if each.group_id.startswith(self._prefix)
+        )
+
+    def log_identity(self, topic: str) -> str:
+        """`CLUSTER:TOPIC` by their IDs: another one is another log, whatever its offsets say."""
+        found = self.describe([topic]).get(topic)
+        if found is None:
+            raise Unreachable(missing_topic(topic))
+        return f"{self.check()}:{found.topic_id}"
+
+
+def _suffices(name: str, wanted: str, present: str) -> bool:
+    if wanted == present:
+        return True
+    if name not in _AT_LEAST or not present:
+        return False
+    return present == "-1" or (wanted != "-1" and int(present) > int(wanted))

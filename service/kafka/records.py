@@ -1,0 +1,59 @@
+"""What goes through Kafka, as everything of ours sees it."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+Partition = tuple[str, int]
+"""A topic's name and a partition's number."""
+
+
+class Record(NamedTuple):
+    """A record as read; an absent key or value is empty.
+
+    timestamp_ms: LogAppendTime on our topics, Unix milliseconds.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes
+    value: bytes
+
+
+class Outgoing(NamedTuple):
+    """A record to send; without a partition its key decides (murmur2)."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    partition: int | None = None
+
+
+class TopicSpec(NamedTuple):
+    """A topic as it must be."""
+
+    name: str
+    partitions: int
+    replication: int
+    config: Mapping[str, str] = {}
+
+
+class Description(NamedTuple):
+    """A topic as it is; config holds every setting, defaults too."""
+
+    partitions: int
+    topic_id: str
+    config: dict[str, str]
+
+
+def record_of(message: Any, prefix: str) -> Record:
+    """A message of librdkafka that is no error."""
+    return Record(
+        message.topic().removeprefix(prefix),
+        message.partition(),
+        message.offset(),
+        message.timestamp()[1],
+        message.key() or b"",
+        message.value() or b"",
+    )
