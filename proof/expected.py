@@ -427,8 +427,9 @@ def _currency(goal: Goal | None, side: str) -> str:
 
 
 def _price(catalog: Catalog, goal: Goal, side: str, visit: Visit) -> Price:
-    """The first term that fits and names this price, else the goal's own."""
+    """That of the first term whose conditions all hold; what this one leaves out, the goal's."""
     affiliate = next((one for one in catalog.affiliates if one.id == visit.affiliate_id), None)
+    own: Price = getattr(goal, side)
     for term in goal.terms:
         asked = [
             (term.affiliate, visit.affiliate_id),
@@ -437,10 +438,9 @@ def _price(catalog: Catalog, goal: Goal, side: str, visit: Visit) -> Price:
             (term.device, visit.device),
             (term.source, visit.source),
         ]
-        price: Price | None = getattr(term, side)
-        if price is not None and all(not wanted or is_ in wanted for wanted, is_ in asked):
-            return price
-    own: Price = getattr(goal, side)
+        if all(not wanted or is_ in wanted for wanted, is_ in asked):
+            price: Price | None = getattr(term, side)
+            return own if price is None else price
     return own
 
 

@@ -42,7 +42,7 @@ BOTS = (
     Browser(
         f"{_MOZILLA} (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", 1, "bot", is_bot=True
     ),
-    Browser("curl/8.11.0", 1, "bot", is_bot=True),
+    Browser(f"{_MOZILLA} (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)", 1, "bot", is_bot=True),
 )
 SHOP_SERVER = "shop-backend/3.2"
 

@@ -188,7 +188,8 @@ def report(found: Played, out: TextIO) -> int:
         f"{found.requests} requests in {found.seconds:.1f} s, {rate:.0f} a second; {found.cpu_s:.1f} s of CPU here",
     ]
     if found.sent.uncertain:
-        lines.insert(4, f"left out of the truth, for lost answers: {len(found.sent.uncertain)} transactions")
+        left = len(found.sent.uncertain)
+        lines.append(f"left out of the truth, for lost answers: {left} transactions")
     if found.left_out:
         lines.append(f"not played, as no offer is made for it: {', '.join(found.left_out)}")
     lines += [f"surprise: {surprise}" for surprise in found.surprises]
