@@ -77,7 +77,8 @@ class KafkaAdmission:
             self._failed(receipt, str(error))
             raise
         self._heard = time.monotonic()
-        self._problem = ""
+        if self._problem:
+            self.found("")
         return receipt.receipt_id
 
     def _receipt(self) -> Receipt:
@@ -91,14 +92,17 @@ class KafkaAdmission:
         if receipt.receipt_id.startswith(self._book.epoch):
             self._book.end()
 
+    def found(self, problem: str) -> None:
+        """What somebody who asked Kafka found wrong, or nothing."""
+        if problem and problem != self._problem:
+            log.warning("cannot accept: %s", problem)
+        elif self._problem and not problem:
+            log.info("accepting: Kafka is there")
+        self._problem = problem
+
     async def watch(self, check: Callable[[], str]) -> None:
         """For ever: while nothing is heard of Kafka, `check` is asked, in a thread, what is wrong with it."""
         while True:
             if self._problem or time.monotonic() - self._heard > ADMIT_S:
-                found = await asyncio.to_thread(check)
-                if found != self._problem:
-                    log.warning("cannot accept: %s", found) if found else log.info(
-                        "accepting: Kafka is there"
-                    )
-                self._problem = found
+                self.found(await asyncio.to_thread(check))
             await asyncio.sleep(PROBE_S)

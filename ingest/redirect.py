@@ -44,7 +44,7 @@ def destination(catalog: Catalog, offer: Offer, affiliate_id: int, wish: tuple[s
     return Destination(offer.template)
 
 
-@lru_cache(maxsize=4096)  # affiliates link to the same products over and over; compiling costs 30 us
+@lru_cache(maxsize=4096)  # affiliates link to the same products: compiling costs 30 us
 def deep_link(url: str, own: Template) -> Template | None:
     """The deep link as a template; None where it is no URL.
 
