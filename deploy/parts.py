@@ -22,6 +22,7 @@ WITHOUT_CATALOG = "catalog"  # the one check of /readyz that waits for a person
 EMBEDDED = {  # where the installation's own choice is not in the environment
     "ROUNDTRIP_PARTITIONS": "4",
     "ROUNDTRIP_REPLICATION": "1",
+    "ROUNDTRIP_KAFKA_SESSION_S": "6",  # the least that Kafka allows: after kill -9 the joiner waits as long
     "ROUNDTRIP_DRAIN_S": "8",  # a person waits for Ctrl-C; less than process.GRACE_S
 }
 # What commands must know besides the addresses; never a secret.

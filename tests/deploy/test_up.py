@@ -20,9 +20,12 @@ import pytest
 
 from deploy.kafka_server import broker_count
 from deploy.layout import RunningStack
+from schemas.catalog_check import check
+from schemas.catalog_versions import CatalogVersion, encode_version
 
-PROGRAM = Path(__file__).with_name("programs.py")
 ROOT = Path(__file__).parents[2]
+SAMPLE = ROOT / "deploy" / "sample_catalog.toml"
+PROGRAM = Path(__file__).with_name("programs.py")
 DEADLINE_S = 60.0
 
 pytestmark = pytest.mark.stack
@@ -209,3 +212,21 @@ def test_another_broker_that_cannot_be_reached_is_exit_code_3(start: Callable[..
     output, _ = run.process.communicate(timeout=DEADLINE_S)
     assert run.process.returncode == 3
     assert "Kafka at 127.0.0.1:1 cannot be reached" in output.splitlines()[-1]
+
+
+def test_a_catalog_that_the_directory_keeps_is_published_to_its_new_kafka(
+    start: Callable[..., Run], tmp_path: Path
+):
+    catalog, _ = check(SAMPLE.read_text())
+    assert catalog is not None
+    version = CatalogVersion(
+        version=1, applied_at="2026-11-01T00:00:00.000Z", applied_by="somebody", catalog=catalog
+    )
+    kept = tmp_path / "stack" / "catalog" / "000001.json"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(encode_version(version))
+    run = start("--port", "0", "--catalog", str(SAMPLE))
+    run.until("catalog: Kafka had none; versions 1 to 1 published again")
+    run.until("nothing to do: version 1, in force since 2026-11-01")
+    run.until("ready")
+    assert run.end() == 0
