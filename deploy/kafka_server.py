@@ -16,7 +16,7 @@ from deploy.process import Server
 from service.errors import No
 
 # Measured on 2 cores: C1 alone brings the start from 1.8 s to 1.3 s, and from 3.0 to 1.7 CPU-seconds; 150 000
-# records in and out take 0.2 to 0.6 CPU-seconds, no more than with C2. The serial collector has no helper threads.
+# records in and out take 0.2 to 0.6 CPU-seconds, no more than with C2. The serial collector adds no threads.
 JVM_OPTIONS = (
     *("-Xms64m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true"),
     # What Kafka and lz4 do; else eight lines of warning a start.
