@@ -217,5 +217,5 @@ def _owed(amount: Decimal, *, is_owed: bool) -> Decimal:
 
 
 def _flags(case: Case, credit: Credit | None) -> tuple[str, ...]:
-    said_of_it = {BEFORE_CLICK: credit is not None and credit.is_before, TOO_MANY: case.is_cut}
-    return tuple(sorted(flag for flag, holds in said_of_it.items() if holds))
+    before = (BEFORE_CLICK,) if credit and credit.is_before else ()
+    return (*before, TOO_MANY) if case.is_cut else before

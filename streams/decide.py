@@ -27,10 +27,10 @@ import msgspec
 
 from schemas.catalog_versions import History
 from schemas.decisions import Conversion, Notice
-from schemas.facts import Adjustment, AnyFact, Click, Impression, Pixel, Postback
+from schemas.facts import Adjustment, AnyFact, Click, Impression
 from streams.conversion import Case, Row, conversion_of
 from streams.grouping import UNKNOWN_GOAL, group
-from streams.merge import AnyStatement, order, within_limit
+from streams.merge import OBSERVATIONS, AnyStatement, order, within_limit
 from streams.transaction import CatalogMissing, Transaction, transaction_of
 
 __all__ = ["CatalogMissing", "Decision", "decide_transaction"]
@@ -52,26 +52,20 @@ def decide_transaction(facts: Sequence[AnyFact], history: History) -> Decision:
     """All conversions of one transaction; CatalogMissing where a version is lacking that a rule reads."""
     received = sorted({fact.receipt_id: fact for fact in facts}.values(), key=order)
     decision = Decision({}, {}, [])
-    if any(isinstance(fact, Pixel | Postback) for fact in received):
+    if any(isinstance(fact, OBSERVATIONS) for fact in received):
         transaction = transaction_of(received, history)
         for goal_id, statements in transaction.by_goal(received).items():
-            real, tests = _apart(statements)
-            rows = _decide(transaction, goal_id, real, test=False)
-            rows += _decide(transaction, goal_id, tests, test=True)
+            rows = _decide(transaction, goal_id, [one for one in statements if not one.test], test=False)
+            rows += _decide(transaction, goal_id, [one for one in statements if one.test], test=True)
             _add(decision, goal_id, rows)
     return decision
-
-
-def _apart(statements: Sequence[AnyStatement]) -> tuple[list[AnyStatement], list[AnyStatement]]:
-    """The real ones and the tests."""
-    return [one for one in statements if not one.test], [one for one in statements if one.test]
 
 
 def _decide(
     transaction: Transaction, goal_id: int, statements: Sequence[AnyStatement], *, test: bool
 ) -> list[Row]:
     """The real conversions of a case, or its tests: neither knows of the other."""
-    observations = [one for one in statements if not isinstance(one, Adjustment)]
+    observations = [one for one in statements if isinstance(one, OBSERVATIONS)]
     if not observations:
         return []
     objections = {one.receipt_id: why for one in observations if (why := transaction.objection(one))}

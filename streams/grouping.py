@@ -23,6 +23,10 @@ UNKNOWN_GOAL: Final = Goal(
 )  # of a goal that nobody knows yet, what the catalog takes as usual
 
 
+FIRST_MS: Final = times.to_ms("0001-01-01T00:00:00.000Z")
+LAST_MS: Final = times.to_ms("9999-12-31T23:59:59.999Z")
+
+
 class Group(msgspec.Struct, kw_only=True):
     """The statements that are one conversion.
 
@@ -38,7 +42,6 @@ class Group(msgspec.Struct, kw_only=True):
     place: Place
     number: str
     opened: Order
-    opened_ms: int
     statements: list[AnyStatement]
     kinds: set[str]
     shown: list[AnyObservation] = []
@@ -119,7 +122,13 @@ def _before(groups: Iterable[Group], one: AnyStatement) -> list[Group]:
 def _near(groups: Iterable[Group], one: AnyStatement, window_ms: int) -> Iterable[Group]:
     """The conversions opened at most this long before or after it."""
     received_ms = times.to_ms(one.received_at)
-    return (each for each in groups if _is_one(each) and abs(each.opened_ms - received_ms) <= window_ms)
+    earliest, latest = _time(received_ms - window_ms), _time(received_ms + window_ms)
+    return (each for each in groups if _is_one(each) and earliest <= each.opened[0] <= latest)
+
+
+def _time(ms: int) -> str:
+    """The time as text, whose order is that of time; an edge's clock may stand at an end of the calendar."""
+    return times.from_ms(min(max(ms, FIRST_MS), LAST_MS))
 
 
 def _without_its_kind(groups: Iterable[Group], one: AnyObservation, window_ms: int) -> Group | None:
@@ -181,7 +190,6 @@ def _opened(place: Place, number: str, statements: Sequence[AnyStatement]) -> Gr
         place=place,
         number=number,
         opened=order(statements[0]),
-        opened_ms=times.to_ms(statements[0].received_at),
         statements=list(statements),
         kinds={one.kind for one in statements},
     )

@@ -131,6 +131,8 @@ def _rate(price: Price, currency: str, sale: Sale, catalog: Catalog) -> Decimal:
     """The rate of the sale's day; 1 where no percentage needs one."""
     if not (price.percent and sale.amount):
         return ONE
+    if sale.currency == currency:
+        return ONE
     rate = catalog.rates.at(sale.currency, currency, sale.day)
     if rate is None:
         detail = f"no exchange rate from {sale.currency} to {currency} on {sale.day}"
@@ -142,7 +144,8 @@ def _worth(price: Price, sale: Sale, rate: Decimal) -> Decimal:
     """The fixed sum and the percentage, exact; a percentage of an amount that nobody stated is 0."""
     if not (price.percent and sale.amount):
         return price.fixed
-    return _EXACT.add(price.fixed, money.percent_of(money.product(sale.amount, rate), price.percent))
+    sale_amount = sale.amount if rate is ONE else money.product(sale.amount, rate)
+    return _EXACT.add(price.fixed, money.percent_of(sale_amount, price.percent))
 
 
 def _in_minor_units(amount: Decimal, currency: str) -> Decimal:

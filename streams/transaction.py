@@ -7,9 +7,9 @@ import msgspec
 
 from schemas.catalog import STATUSES, Advertiser, Catalog, Goal, Offer, Status
 from schemas.catalog_versions import History
-from schemas.facts import GOAL_UNRESOLVED, Adjustment, AnyFact, Click, Impression, Pixel, Postback
+from schemas.facts import GOAL_UNRESOLVED, Adjustment, AnyFact, Click, Impression
 from streams.credit import Credit, Visits, credit, visits_of
-from streams.merge import AnyObservation, AnyStatement, rank, said
+from streams.merge import OBSERVATIONS, AnyObservation, AnyStatement, rank, said
 from streams.permission import Objection, objection
 
 NO_CATALOG: Final = Catalog()  # of version 0: an edge accepted the fact before it knew any catalog
@@ -52,9 +52,7 @@ class Transaction(msgspec.Struct, frozen=True):
         """The statements of each case, in the order of receipt."""
         found: dict[int, list[AnyStatement]] = {}
         for fact in received:
-            if isinstance(fact, Pixel | Postback) or (
-                isinstance(fact, Adjustment) and fact.action == "state"
-            ):
+            if isinstance(fact, OBSERVATIONS) or (isinstance(fact, Adjustment) and fact.action == "state"):
                 found.setdefault(self.goal_id(fact), []).append(fact)
         return dict(sorted(found.items()))
 

@@ -1,0 +1,124 @@
+"""Rule 4, credit. The number in a test's name is the clause's in docs/rules.md."""
+
+import pytest
+
+from schemas.reasons import Reason
+from streams.credit import span
+from tests.streams.facts_of_a_shop import (
+    DAY,
+    HOUR,
+    MINUTE,
+    SECOND,
+    amount,
+    at,
+    click,
+    conversion,
+    decide,
+    impression,
+    postback,
+    with_offer,
+)
+
+A_CLICKS = {"aff_sub": "s", "source": "mail", "country_code": "DE", "url_id": 3}
+
+
+def test_4_1_the_transactions_own_click_gets_the_conversion_with_all_it_stated():
+    found = conversion(click(**A_CLICKS), postback(2))
+    assert (found.credited_by, found.affiliate_id, found.offer_id, found.advertiser_id) == ("click", 42, 7, 1)
+    assert (found.click_receipt_id, found.clicked_at) == ("06cv0000000000000000000-1", at(0))
+    assert {name: getattr(found, name) for name in A_CLICKS} == A_CLICKS
+
+
+def test_4_2_until_the_end_of_the_click_window():
+    assert conversion(click(), postback(2, 30 * DAY)).status == "approved"
+    found = conversion(click(), postback(2, 30 * DAY + 26 * HOUR, **amount("50")))
+    assert (found.status, found.reason, found.payout) == ("rejected", Reason.OUTSIDE_CLICK_WINDOW, 0)
+    assert found.reason_detail == "after the click window: 31 d 2 h, allowed 30 d"
+    assert (found.affiliate_id, found.credited_by) == (42, "click")
+
+
+def test_4_2_the_offer_says_how_long_it_is():
+    catalogs = (with_offer(click_window="1h"),)
+    assert conversion(click(), postback(2, HOUR), catalogs=catalogs).status == "approved"
+    assert conversion(click(), postback(2, HOUR + 1), catalogs=catalogs).reason_detail == (
+        "after the click window: 1 h 1 ms, allowed 1 h"
+    )
+
+
+def test_4_2_the_time_that_counts_is_when_it_occurred():
+    late = postback(2, 31 * DAY, occurred_at=at(29 * DAY))
+    assert conversion(click(), late).status == "approved"
+    assert conversion(click(occurred_at=at(-2 * DAY)), late).reason == Reason.OUTSIDE_CLICK_WINDOW
+
+
+def test_4_3_without_a_click_its_own_impression_within_the_view_window():
+    found = conversion(impression(), postback(2, DAY))
+    assert (found.status, found.credited_by, found.affiliate_id) == ("approved", "impression", 42)
+    assert found.click_receipt_id == "06cv0000000000000000000-1"
+    late = conversion(impression(), postback(2, DAY + MINUTE))
+    assert (late.status, late.reason) == ("rejected", Reason.OUTSIDE_VIEW_WINDOW)
+    assert late.reason_detail == "after the view window: 1 d 1 min, allowed 1 d"
+
+
+def test_4_4_with_both_the_click_gets_it_unless_only_the_impression_is_within_its_window():
+    both = (click(1), impression(2, aff_click_id="view"))
+    assert conversion(*both, postback(3)).credited_by == "click"
+    catalogs = (with_offer(click_window="1h"),)
+    assert conversion(*both, postback(3, 2 * HOUR), catalogs=catalogs).credited_by == "impression"
+    neither = conversion(*both, postback(3, 2 * DAY), catalogs=catalogs)
+    assert (neither.credited_by, neither.reason) == ("click", Reason.OUTSIDE_CLICK_WINDOW)
+
+
+def test_4_5_of_several_receipts_of_one_click_the_first_received():
+    facts = (click(2, MINUTE, aff_sub="again"), click(3, 0, aff_sub="first"), postback(4))
+    assert conversion(*facts).aff_sub == "first"
+    same_time = (click(10, aff_sub="tenth"), click(9, aff_sub="ninth"), postback(11))
+    assert conversion(*same_time).aff_sub == "ninth"
+
+
+def test_4_6_a_conversion_that_the_clocks_put_before_its_click_counts_and_is_flagged():
+    found = conversion(click(), postback(2, -10 * SECOND))
+    assert (found.status, found.flags) == ("approved", ("before_click",))
+    assert conversion(click(), postback(2, 0)).flags == ()
+
+
+def test_4_7_before_its_click_a_conversion_waits_without_affiliate_money_or_notice():
+    decision = decide(postback(2, offer_id=7, **amount("50")))
+    (found,) = decision.cases[0]
+    assert (found.status, found.reason) == ("pending", Reason.AWAITING_CLICK)
+    assert (found.affiliate_id, found.payout, found.payout_nominal, found.credited_by) == (0, 0, 0, "")
+    assert (found.clicked_at, found.sale_amount) == (None, 50)
+    assert (decision.visits, decision.notices) == ({0: ()}, [])
+
+
+@pytest.mark.parametrize(
+    ("stated", "offer_id", "advertiser_id"),
+    [
+        ({"offer_id": 7}, 7, 1),
+        ({"advertiser_id": 3}, 0, 3),
+        ({"offer_id": 7, "advertiser_id": 3}, 7, 3),
+        ({}, 0, 0),
+    ],
+)
+def test_4_8_waiting_it_is_of_the_stated_offer_and_advertiser(
+    stated: dict[str, int], offer_id: int, advertiser_id: int
+):
+    found = conversion(postback(2, **stated))
+    assert (found.offer_id, found.advertiser_id) == (offer_id, advertiser_id)
+
+
+def test_4_9_it_is_credited_when_the_click_arrives():
+    early = postback(2, HOUR, **amount("50"))
+    found = decide(early, click(9, 0, received_at=at(20 * DAY)))
+    (only,) = found.cases[0]
+    assert (only.status, only.affiliate_id, only.payout) == ("approved", 42, 4)
+    assert [visit.receipt_id for visit in found.visits[0]] == ["06cv0000000000000000000-9"]
+
+
+def test_4_10_without_any_observation_there_is_no_case():
+    assert decide(click()).cases == decide(impression()).cases == {}
+
+
+def test_spans_are_told_in_their_two_largest_units():
+    told = {0: "0 s", 5: "5 ms", 90 * SECOND: "1 min 30 s", 26 * HOUR + 61 * SECOND: "1 d 2 h"}
+    assert {ms: span(ms) for ms in told} == told

@@ -1,0 +1,67 @@
+"""The decision as a whole: what the worker relies on."""
+
+import pytest
+
+from schemas import decisions
+from schemas.catalog_versions import History
+from schemas.decisions import Case
+from streams.decide import CatalogMissing, decide_transaction
+from tests.streams.facts_of_a_shop import (
+    CATALOG,
+    DAY,
+    TRANSACTION,
+    adjustment,
+    amount,
+    at,
+    click,
+    conversion,
+    decide,
+    history,
+    impression,
+    pixel,
+    postback,
+)
+
+
+def test_a_transaction_without_observations_gives_nothing_and_needs_no_catalog():
+    for facts in ((), (click(),), (click(), impression(2)), (click(), adjustment(3, status="approved"))):
+        assert decide_transaction(facts, History()).cases == {}
+
+
+@pytest.mark.parametrize(("clicked", "stated", "missing"), [(1, 2, 2), (2, 1, 2), (3, 2, 3)])
+def test_a_version_that_has_not_arrived_is_named(clicked: int, stated: int, missing: int):
+    with pytest.raises(CatalogMissing, match=f"version {missing} ") as caught:
+        decide_transaction((click(catalog_version=clicked), postback(2, catalog_version=stated)), history())
+    assert caught.value.version == missing
+
+
+def test_a_click_whose_own_version_is_lacking_waits_even_if_a_later_one_is_there():
+    only_second = History(version for version in [history(CATALOG, CATALOG).at(2)] if version)
+    with pytest.raises(CatalogMissing) as caught:
+        decide_transaction((click(), postback(2, catalog_version=2)), only_second)
+    assert caught.value.version == 1
+
+
+def test_an_edge_that_knew_no_catalog_delays_nothing():
+    assert conversion(click(), postback(2, catalog_version=0)).status == "approved"
+    assert conversion(postback(2, catalog_version=0, offer_id=7)).offer_id == 7
+
+
+def test_a_repeated_part_of_a_case_shows_its_visit_once():
+    decision = decide(click(), *(postback(n, n * DAY, conversion_unique_id=f"A{n}") for n in (2, 3)))
+    assert decision.visits == {0: (click(),)}
+
+
+def test_a_case_survives_the_wire():
+    decision = decide(
+        click(aff_sub="s"), postback(2, **amount("50", "EUR")), pixel(3, DAY, conversion_unique_id="B")
+    )
+    case = Case(
+        transaction_id=TRANSACTION,
+        goal_id=0,
+        version=1,
+        decided_at=at(0),
+        conversions=decision.cases[0],
+        visits=decision.visits[0],
+    )
+    assert decisions.decode("conversions", decisions.encode(case)) == case

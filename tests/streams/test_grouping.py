@@ -1,0 +1,290 @@
+"""Rule 1, identity. The number in a test's name is the clause's in docs/rules.md."""
+
+from decimal import Decimal
+
+from schemas.reasons import Reason
+from tests.streams.facts_of_a_shop import (
+    DAY,
+    HOUR,
+    LEAD,
+    MINUTE,
+    SECOND,
+    adjustment,
+    amount,
+    click,
+    conversion,
+    conversions,
+    decide,
+    iframe,
+    pixel,
+    postback,
+    with_goal,
+)
+
+CONFIRMED = {"goal_id": 5}  # of the goal that may repeat
+
+
+def test_1_1_observations_with_one_order_number_are_one_conversion():
+    found = conversion(
+        click(),
+        pixel(2, conversion_unique_id="A"),
+        iframe(3, 2 * HOUR, conversion_unique_id="A"),
+        postback(4, 3 * HOUR, conversion_unique_id="A"),
+    )
+    assert (found.observations, found.observed_by) == (3, ("iframe", "pixel", "postback"))
+    assert found.receipts == tuple(f"06cv0000000000000000000-{n}" for n in (2, 3, 4))
+
+
+def test_1_1_also_on_a_goal_that_may_repeat():
+    facts = (postback(n, n * DAY, conversion_unique_id="A", **CONFIRMED) for n in (2, 3))
+    assert conversion(click(), *facts, goal=5).observations == 2
+
+
+def test_1_2_once_what_has_no_number_belongs_to_the_conversion_that_counts_however_far():
+    found = conversion(
+        click(), pixel(2), postback(3, 20 * DAY, conversion_unique_id="A"), iframe(4, 25 * DAY)
+    )
+    assert (found.conversion_unique_id, found.observations) == ("A", 3)
+
+
+def test_1_3_once_of_several_numbers_the_one_with_the_most_trusted_source_counts():
+    first, second = conversions(
+        click(), pixel(2, conversion_unique_id="A"), postback(3, 2 * HOUR, conversion_unique_id="B")
+    )
+    assert (first.conversion_unique_id, first.status) == ("B", "approved")
+    assert (second.conversion_unique_id, second.status) == ("A", "rejected")
+
+
+def test_1_3_a_postback_with_proof_is_more_trusted_than_one_without():
+    first, _ = conversions(
+        click(),
+        postback(2, conversion_unique_id="A"),
+        postback(3, 2 * HOUR, conversion_unique_id="B", proven_by="token"),
+    )
+    assert first.conversion_unique_id == "B"
+
+
+def test_1_4_once_of_equally_trusted_numbers_the_one_received_first_counts():
+    first, _ = conversions(
+        click(), postback(3, HOUR, conversion_unique_id="B"), postback(2, 2 * HOUR, conversion_unique_id="A")
+    )
+    assert first.conversion_unique_id == "B"
+
+
+def test_1_4_a_number_is_received_with_the_first_observation_that_has_it():
+    first, _ = conversions(
+        click(),
+        pixel(2, HOUR, conversion_unique_id="A"),
+        postback(3, 2 * HOUR, conversion_unique_id="B"),
+        postback(4, 3 * HOUR, conversion_unique_id="A"),
+    )
+    assert first.conversion_unique_id == "A"
+
+
+def test_1_5_once_every_other_number_is_rejected_and_names_what_it_repeats():
+    first, *others = conversions(
+        click(), *(postback(n, n * HOUR, conversion_unique_id=f"A{n}", **amount("50")) for n in (2, 3, 4))
+    )
+    assert (first.status, first.payout, first.duplicate_of) == ("approved", Decimal(4), "")
+    for number, other in zip(("A3", "A4"), others, strict=True):
+        assert (other.status, other.reason) == ("rejected", Reason.DUPLICATE_CONVERSION)
+        assert (other.conversion_unique_id, other.duplicate_of) == (number, first.conversion_id)
+        assert (other.payout, other.payout_nominal) == (Decimal(0), Decimal(4))
+        assert other.reason_detail == (
+            f"order 'A2' counts, and the goal counts once: order '{number}' repeats it"
+        )
+
+
+def test_1_6_many_each_number_is_a_conversion():
+    found = conversions(
+        click(), *(postback(n, n * HOUR, conversion_unique_id=f"A{n}", **CONFIRMED) for n in (2, 3)), goal=5
+    )
+    assert [(one.conversion_unique_id, one.status) for one in found] == [
+        ("A2", "approved"),
+        ("A3", "approved"),
+    ]
+
+
+def test_1_7_many_without_a_number_it_joins_the_first_near_conversion_without_its_kind():
+    found = conversions(
+        click(),
+        pixel(2, HOUR, **CONFIRMED),
+        postback(3, HOUR + SECOND, conversion_unique_id="A", **CONFIRMED),
+        postback(4, HOUR + 3 * MINUTE, conversion_unique_id="B", **CONFIRMED),
+        pixel(5, HOUR + 4 * MINUTE, **CONFIRMED),
+        iframe(6, HOUR + 4 * MINUTE, **CONFIRMED),
+        goal=5,
+    )
+    assert [(one.conversion_unique_id, one.observed_by) for one in found] == [
+        ("A", ("iframe", "pixel", "postback")),
+        ("B", ("pixel", "postback")),
+    ]
+
+
+def test_1_7_the_window_is_as_wide_before_as_after_and_both_ends_belong_to_it():
+    for offset in (-10 * MINUTE, 10 * MINUTE):
+        facts = (click(), postback(2, HOUR, **CONFIRMED), pixel(3, HOUR + offset, **CONFIRMED))
+        assert conversion(*facts, goal=5).observations == 2
+
+
+def test_1_8_many_beyond_the_dedupe_window_it_opens_one():
+    for offset in (-10 * MINUTE - 1, 10 * MINUTE + 1):
+        facts = (click(), postback(2, HOUR, **CONFIRMED), pixel(3, HOUR + offset, **CONFIRMED))
+        assert len(conversions(*facts, goal=5)) == 2
+
+
+def test_1_8_many_the_goal_says_how_wide_the_window_is():
+    facts = (click(), postback(2, HOUR, **CONFIRMED), pixel(3, HOUR + 2 * MINUTE, **CONFIRMED))
+    assert len(conversions(*facts, goal=5, catalogs=(with_goal(LEAD, dedupe_window="1m"),))) == 2
+
+
+def test_1_8_many_a_second_observation_of_its_kind_opens_one():
+    found = conversions(click(), pixel(2, HOUR, **CONFIRMED), pixel(3, HOUR + SECOND, **CONFIRMED), goal=5)
+    assert [one.receipts for one in found] == [
+        ("06cv0000000000000000000-2",),
+        ("06cv0000000000000000000-3",),
+    ]
+
+
+def test_1_8_many_what_joins_does_not_move_the_window():
+    found = conversions(
+        click(),
+        postback(2, HOUR, **CONFIRMED),
+        pixel(3, HOUR + 9 * MINUTE, **CONFIRMED),
+        iframe(4, HOUR + 18 * MINUTE, **CONFIRMED),
+        goal=5,
+    )
+    assert [one.observed_by for one in found] == [("pixel", "postback"), ("iframe",)]
+
+
+def test_1_9_many_a_bare_rejection_goes_to_the_conversion_before_it():
+    found = conversion(
+        click(),
+        postback(2, conversion_unique_id="A", **CONFIRMED),
+        postback(3, 9 * DAY, status="rejected", **CONFIRMED),
+        goal=5,
+    )
+    assert (found.conversion_unique_id, found.status, found.observations) == ("A", "rejected", 2)
+
+
+def test_1_9_many_a_bare_approval_too_in_the_advertisers_own_word():
+    manual = with_goal(LEAD, approval="manual")
+    facts = (click(), postback(2, **CONFIRMED), postback(3, 9 * DAY, status="OK", **CONFIRMED))
+    found = conversion(*facts, goal=5, catalogs=(manual,))
+    assert (found.status, found.observations) == ("approved", 2)
+
+
+def test_1_9_many_a_status_with_an_amount_or_pending_is_no_bare_one():
+    for said in (amount("50") | {"status": "rejected"}, {"status": "pending"}, {"status": "shipped"}):
+        facts = (click(), postback(2, **CONFIRMED), postback(3, 9 * DAY, **said, **CONFIRMED))
+        assert len(conversions(*facts, goal=5)) == 2
+
+
+def test_1_10_many_a_bare_status_that_could_mean_several_is_rejected_as_ambiguous():
+    *real, ambiguous = conversions(
+        click(),
+        postback(2, 1 * DAY, conversion_unique_id="A", **CONFIRMED),
+        postback(3, 2 * DAY, conversion_unique_id="B", **CONFIRMED),
+        postback(4, 3 * DAY, status="rejected", **CONFIRMED),
+        goal=5,
+    )
+    assert [one.status for one in real] == ["approved", "approved"]
+    assert (ambiguous.status, ambiguous.reason) == ("rejected", Reason.AMBIGUOUS_STATEMENT)
+    assert ambiguous.payout == 0
+
+
+def test_1_10_an_ambiguous_statement_is_no_conversion_that_another_could_mean():
+    facts = (postback(n, n * DAY, conversion_unique_id=f"A{n}", **CONFIRMED) for n in (2, 3))
+    bare = (postback(n, n * DAY, status="rejected", **CONFIRMED) for n in (4, 5))
+    found = conversions(click(), *facts, *bare, pixel(6, 4 * DAY, **CONFIRMED), goal=5)
+    assert [one.reason for one in found].count(Reason.AMBIGUOUS_STATEMENT) == 2
+    assert sum(one.status == "approved" for one in found) == 3
+
+
+def test_1_11_many_a_bare_status_with_nothing_before_it_is_a_report():
+    found = conversion(
+        click(),
+        postback(2, HOUR, status="approved", **CONFIRMED),
+        pixel(3, HOUR + SECOND, **CONFIRMED),
+        goal=5,
+    )
+    assert (found.status, found.observations) == ("approved", 2)
+
+
+def test_1_12_a_test_never_joins_delays_or_duplicates_a_real_one():
+    for numbers in ({}, {"conversion_unique_id": "A"}):
+        real, test = conversions(
+            click(),
+            postback(2, HOUR, test=True, **amount("1"), **numbers),
+            postback(3, 2 * HOUR, **amount("50"), **numbers),
+        )
+        assert (real.test, real.status, real.payout, real.observations) == (False, "approved", 4, 1)
+        assert (test.test, test.status, test.reason) == (True, "rejected", Reason.TEST_CONVERSION)
+
+
+def test_1_12_a_second_order_number_among_tests_repeats_the_test():
+    first, second = conversions(
+        click(), *(postback(n, n * HOUR, test=True, conversion_unique_id=f"T{n}") for n in (2, 3))
+    )
+    assert (second.reason, second.duplicate_of) == (Reason.DUPLICATE_CONVERSION, first.conversion_id)
+
+
+def test_1_13_an_adjustment_goes_to_the_conversion_whose_number_it_names():
+    first, second = conversions(
+        click(),
+        postback(2, 1 * DAY, conversion_unique_id="A", **CONFIRMED),
+        postback(3, 2 * DAY, conversion_unique_id="B", **CONFIRMED),
+        adjustment(4, 3 * DAY, conversion_unique_id="B", status="rejected", **CONFIRMED),
+        goal=5,
+    )
+    assert (first.status, second.status) == ("approved", "rejected")
+    assert second.observed_by == ("adjustment", "postback")
+
+
+def test_1_13_without_a_number_to_what_counts_even_if_received_before():
+    found = conversion(click(), adjustment(2, MINUTE, status="rejected"), postback(3, HOUR))
+    assert (found.status, found.reason) == ("rejected", Reason.ADJUSTMENT)
+
+
+def test_1_13_many_without_a_number_to_the_one_before_it_and_ambiguous_where_several_are():
+    facts = [click(), postback(2, 1 * DAY, conversion_unique_id="A", **CONFIRMED)]
+    facts.append(adjustment(4, 3 * DAY, status="rejected", **CONFIRMED))
+    assert conversion(*facts, goal=5).status == "rejected"
+    facts.append(postback(3, 2 * DAY, conversion_unique_id="B", **CONFIRMED))
+    *real, ambiguous = conversions(*facts, goal=5)
+    assert [one.status for one in real] == ["approved", "approved"]
+    assert (ambiguous.status, ambiguous.reason) == ("rejected", Reason.AMBIGUOUS_STATEMENT)
+    assert ambiguous.observed_by == ("adjustment",)
+
+
+def test_1_13_one_that_names_no_conversion_waits_and_makes_none():
+    waiting = adjustment(2, conversion_unique_id="A", status="rejected")
+    assert decide(click(), waiting).cases == {}
+    assert conversion(click(), waiting, postback(3, conversion_unique_id="B")).status == "approved"
+    assert conversion(click(), waiting, postback(3, conversion_unique_id="A")).status == "rejected"
+    early = adjustment(2, MINUTE, status="rejected", **CONFIRMED)
+    assert conversion(click(), early, postback(3, HOUR, **CONFIRMED), goal=5).status == "approved"
+
+
+def test_1_14_a_goals_name_means_a_goal_of_the_clicks_offer():
+    named = postback(2, goal="Lead", goal_id=-1, offer_id=8)
+    assert set(decide(click(offer_id=7), named).cases) == {5}
+    assert set(decide(click(), postback(2, goal="PURCHASE", goal_id=-1)).cases) == {0}
+
+
+def test_1_14_before_the_click_it_means_one_of_the_stated_offer():
+    assert set(decide(postback(2, goal="lead", goal_id=-1, offer_id=7)).cases) == {5}
+    assert set(decide(postback(2, goal="lead", goal_id=-1)).cases) == {-1}
+
+
+def test_1_14_a_name_of_no_goal_is_never_another_goal():
+    decision = decide(click(), postback(2, goal="signup", goal_id=-1))
+    assert set(decision.cases) == {-1}
+    (found,) = decision.cases[-1]
+    assert (found.status, found.reason) == ("rejected", Reason.UNKNOWN_GOAL)
+    assert found.reason_detail == "offer 7 has no goal 'signup'"
+
+
+def test_1_15_each_goal_is_a_case_of_its_own():
+    decision = decide(click(), postback(2), postback(3, **CONFIRMED))
+    assert {goal: len(found) for goal, found in decision.cases.items()} == {0: 1, 5: 1}

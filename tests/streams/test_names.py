@@ -1,0 +1,72 @@
+"""Rule 6, names. The number in a test's name is the clause's in docs/rules.md."""
+
+import hashlib
+
+from tests.streams.facts_of_a_shop import (
+    DAY,
+    HOUR,
+    SECOND,
+    TRANSACTION,
+    click,
+    conversion,
+    conversions,
+    pixel,
+    postback,
+    with_offer,
+)
+
+
+def named(*parts: str) -> str:
+    return hashlib.sha256("|".join((TRANSACTION, *parts)).encode()).hexdigest()[:32]
+
+
+def test_6_1_what_counts_on_a_once_goal_is_named_by_transaction_and_goal_whatever_is_learned_later():
+    early = pixel(2, HOUR)
+    for facts in (
+        [early],
+        [click(), early],
+        [click(), early, postback(3, DAY, conversion_unique_id="A")],
+        [click(), early, postback(3, DAY, conversion_unique_id="A", status="cancelled")],
+    ):
+        assert conversion(*facts).conversion_id == named("0")
+
+
+def test_6_2_every_other_is_named_by_its_order_number_too():
+    _, other = conversions(click(), *(postback(n, n * DAY, conversion_unique_id=f"A{n}") for n in (2, 3)))
+    assert other.conversion_id == named("0", "u:A3")
+    many = conversion(click(), postback(2, goal_id=5, conversion_unique_id="A"), goal=5)
+    assert many.conversion_id == named("5", "u:A")
+
+
+def test_6_3_without_a_number_by_its_first_receipt():
+    found = conversion(click(), pixel(3, HOUR, goal_id=5), postback(2, HOUR + SECOND, goal_id=5), goal=5)
+    assert found.conversion_id == named("5", "r:06cv0000000000000000000-3")
+
+
+def test_6_4_tests_have_names_of_their_own():
+    real, test = conversions(click(), postback(2), postback(3, test=True))
+    assert (real.conversion_id, test.conversion_id) == (named("0"), named("0", "test"))
+    _, other = conversions(click(), *(postback(n, test=True, conversion_unique_id=f"T{n}") for n in (2, 3)))
+    assert other.conversion_id == named("0", "test", "u:T3")
+
+
+def test_6_5_a_number_that_comes_late_names_what_it_absorbs():
+    bare = (click(), pixel(2, HOUR, goal_id=5))
+    before = conversion(*bare, goal=5)
+    after = conversion(*bare, postback(3, HOUR + SECOND, goal_id=5, conversion_unique_id="A"), goal=5)
+    assert (after.conversion_id, after.absorbs) == (named("5", "u:A"), (before.conversion_id,))
+    assert before.absorbs == ()
+    once = conversion(click(), pixel(2), postback(3, DAY, conversion_unique_id="A"))
+    assert once.absorbs == ()
+
+
+def test_6_6_conversions_of_a_case_never_share_a_name():
+    found = conversions(
+        click(),
+        pixel(2, HOUR, conversion_unique_id="B"),
+        pixel(3, HOUR, conversion_unique_id="C"),
+        postback(4, DAY, conversion_unique_id="A"),
+        postback(5, DAY, conversion_unique_id="A", test=True),
+        catalogs=(with_offer(tracking=("postback",)),),
+    )
+    assert len({one.conversion_id for one in found}) == len(found) == 4
