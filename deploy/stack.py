@@ -116,13 +116,19 @@ def live(parts: Parts, catalog: Path | None) -> None:
         say("stopping")
         stop_in_order(parts.all)
         end_leftovers(parts.directory)  # whoever was started at the very moment of a signal
-        if (parts.directory / stack_file.NAME).exists():
-            stack_file.write(parts.directory, parts.stack(running=False))
+        say_stopped(parts)
+
+
+def say_stopped(parts: Parts) -> None:
+    """stack.json, where there is one, keeps the addresses and names no process."""
+    if (parts.directory / stack_file.NAME).exists():
+        stack_file.write(parts.directory, parts.stack(running=False))
 
 
 def start(parts: Parts, catalog: Path | None) -> None:
     """Every part is ready: storage side by side, its schema, then the services side by side."""
     is_new_log = parts.may_lack_catalog
+    say_stopped(parts)  # after kill -9 it still names processes of the run before
     for server in parts.storage:
         server.spawn()
     for server in parts.storage:
