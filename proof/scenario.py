@@ -15,6 +15,7 @@ from schemas.catalog import Catalog, Goal, Offer
 
 MINUTE_MS = 60_000
 UNKNOWN_GOAL = "999999"
+LOOPBACK = "127.0.0.1"  # where the simulated shops call from
 FAR_AHEAD_S = 240  # the edge honours a claim up to 5 minutes ahead
 
 Id = Literal["exact", "upper", "alias", "cookie", "made up", "mistyped", "cut"]
@@ -405,7 +406,7 @@ class Plan:
         self._rows = [row for row in CLASSES if self._places[row.name]]
         if not any(row.steps is _nothing for row in self._rows):
             raise ValueError(
-                "no active offer with random identifiers, no proof asked for, and an approved affiliate"
+                "no active offer with random identifiers, an approved affiliate, and no token asked for"
             )
         self._clicking = [row for row in self._rows if not row.ad_only]
         self._seeing = [row for row in self._rows if row.ad_only]
@@ -446,16 +447,24 @@ class Plan:
 
 
 def places(catalog: Catalog) -> list[Place]:
-    """Where sales can happen: what is active, asks for no proof and has somebody to send visitors."""
+    """Where sales can happen: what is active, believes us, and has somebody to send visitors."""
     found = []
     for offer in catalog.offers:
         affiliates = tuple(one.id for one in catalog.affiliates if catalog.approves(offer, one.id))
         usable = offer.is_active and offer.identifier == "random" and affiliates
-        if usable and catalog.required_proof(offer) == "none":
+        if usable and _is_believed(catalog, offer):
             found += [
                 _place(catalog, offer, goal, affiliates) for goal in offer.goals if goal.status == "active"
             ]
     return found
+
+
+def _is_believed(catalog: Catalog, offer: Offer) -> bool:
+    """Whether a postback from this machine proves what the offer asks for."""
+    advertiser = catalog.advertiser(offer.advertiser_id)
+    here = advertiser is not None and advertiser.postback.allows(LOOPBACK)
+    proof = catalog.required_proof(offer)
+    return proof == "none" or (proof == "allow_from" and here)
 
 
 def _place(catalog: Catalog, offer: Offer, goal: Goal, affiliates: tuple[int, ...]) -> Place:

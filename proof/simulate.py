@@ -185,7 +185,8 @@ def report(found: Played, out: TextIO) -> int:
         f"refused, as they must be: {found.sent.refused}",
         f"sent again: {found.sent_again} (answers lost: {lost})",
         f"{found.conversions} conversions must come out",
-        f"{found.requests} requests in {found.seconds:.1f} s, {rate:.0f} a second; {found.cpu_s:.1f} s of CPU here",
+        f"{found.requests} requests in {found.seconds:.1f} s, {rate:.0f} a second",
+        f"{found.cpu_s:.1f} s of CPU on this side",
     ]
     if found.sent.uncertain:
         left = len(found.sent.uncertain)

@@ -19,8 +19,6 @@ from service.errors import Unavailable, Unreachable
 from service.kafka import Admin
 from service.settings import Settings
 
-POLL_S = 0.5
-STILL_S = 3.0  # without any change, besides no lag: longer than a writer's flush takes
 SHOWN = 20
 AT_ONCE = 50_000  # conversions that are read at once
 AFTER_ALL = "~"  # no ID comes after it
@@ -67,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     settings = stack_file.settings_for(args.dir)
     clickhouse = ClickHouse(settings)
     try:
-        found = settle(question, clickhouse, lambda: is_caught_up(settings), args.wait)
+        found = settle(question, clickhouse, lambda: is_caught_up(settings), Patience(wait_s=args.wait))
     finally:
         clickhouse.close()
     return report(question, found, sys.stdout)
@@ -90,7 +88,17 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     came_to_rest: bool
 
 
-def settle(question: Question, clickhouse: ClickHouse, is_rest: Callable[[], bool], wait_s: float) -> Found:
+class Patience(msgspec.Struct, frozen=True, kw_only=True):
+    """How long is waited, in seconds; still_s: without a change, besides no lag, is rest."""
+
+    wait_s: float
+    still_s: float = 3.0  # longer than a writer's flush takes
+    poll_s: float = 0.5
+
+
+def settle(
+    question: Question, clickhouse: ClickHouse, is_caught_up: Callable[[], bool], patience: Patience
+) -> Found:
     """What is found once all is equal, once everything has come to rest, or once the time is over."""
     began_s = changed_s = time.monotonic()
     pulse: list[Any] = []
@@ -102,10 +110,10 @@ def settle(question: Question, clickhouse: ClickHouse, is_rest: Callable[[], boo
                 shown, count = _counted(compare(question, clickhouse))
                 progress.show(max(0, len(question.lines) - count), f"{count} differences")
             now_s = time.monotonic()
-            rests = count > 0 and now_s - changed_s > STILL_S and is_rest()
-            if not count or rests or now_s - began_s > wait_s:
+            rests = count > 0 and now_s - changed_s > patience.still_s and is_caught_up()
+            if not count or rests or now_s - began_s > patience.wait_s:
                 return Found(differences=shown, count=count, waited_s=now_s - began_s, came_to_rest=rests)
-            time.sleep(POLL_S)
+            time.sleep(patience.poll_s)
 
 
 def compare(question: Question, clickhouse: ClickHouse) -> Iterator[str]:

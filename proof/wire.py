@@ -1,8 +1,8 @@
 """HTTP/1.1 over kept connections, where no request is ever sent twice unless the caller says so.
 
-aiohttp's client sends a GET again by itself when a kept connection was cut (`retry_persistent_connection`), and
-then nobody knows how often it was accepted: the counts of the truth rest on exactly that. This one also costs
-a third of its CPU (16 against 48 µs a request), on a machine that the simulator shares with what it tries.
+aiohttp's client sends a GET again by itself when a kept connection was cut (`retry_persistent_connection`),
+and then nobody knows how often it was accepted: the counts of the truth rest on exactly that. This one also
+costs a third of its CPU (16 against 48 µs a request), on a machine shared with what the simulator tries.
 """
 
 import asyncio
