@@ -7,6 +7,7 @@ from typing import Any
 
 import faust
 from faust.app.base import BootStrategy
+from faust.app.base import logger as faust_logger
 
 from schemas.topics import FACTS
 from service.settings import Settings
@@ -29,6 +30,7 @@ class App(faust.App):  # type: ignore[misc]  # untyped
     """An app that leaves no directory of Faust's tables behind: it has none."""
 
     BootStrategy = Boot
+    logger = faust_logger  # else mode makes one of our module's name, and Faust's chatter looks like ours
 
     def _create_directories(self) -> None:
         """Nothing."""

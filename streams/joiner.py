@@ -48,7 +48,7 @@ class Positions(Protocol):
     """What is asked of the transport's consumer."""
 
     def handled(self, offsets: Mapping[TP, int]) -> None: ...  # noqa: D102  see there
-    async def seek(self, partition: TP, offset: int) -> None: ...  # noqa: D102  see Faust
+    async def rewind(self, offsets: Mapping[TP, int]) -> None: ...  # noqa: D102  see there
 
 
 class Work:
@@ -259,7 +259,7 @@ class Joiner:
             "%s/%d: %d came where %d was due; reading again", topic, part.partition, part.start, expected
         )
         if self.consumer:
-            await self.consumer.seek(TP(part.topic, part.partition), expected)
+            await self.consumer.rewind({TP(part.topic, part.partition): expected})
         return False
 
     def _absorb(self, partition: Partition, part: Work) -> Tally:

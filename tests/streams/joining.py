@@ -37,7 +37,7 @@ def decide(known: Sequence[AnyFact], newest_catalog: int = 1) -> Verdict:
         if isinstance(fact, Statement):
             stated[fact.goal_id].append(fact)
     cases = {
-        goal: [_conversion(goal, clicks, said)] for goal, said in stated.items() if not _taken_back(said)
+        goal: (_conversion(goal, clicks, said),) for goal, said in stated.items() if not _taken_back(said)
     }
     notices = [_notice(known[0], each) for found in cases.values() for each in found if clicks]
     return Verdict(cases, {goal: tuple(clicks[-1:]) for goal in cases}, notices)

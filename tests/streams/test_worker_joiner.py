@@ -43,7 +43,7 @@ class FakeKafka:
         self.sent: list[Outgoing] = []
         self.events: list[str] = []
         self.commits: dict[TP, int] = {}
-        self.seeks: list[tuple[TP, int]] = []
+        self.rewound: list[Mapping[TP, int]] = []
         self.answers: list[Exception] = []
         self.there = asyncio.Event()
         self.there.set()
@@ -61,8 +61,8 @@ class FakeKafka:
         self.commits |= offsets
         self.events.append("handled")
 
-    async def seek(self, partition: TP, offset: int) -> None:
-        self.seeks.append((partition, offset))
+    async def rewind(self, offsets: Mapping[TP, int]) -> None:
+        self.rewound.append(offsets)
 
 
 class Rig:
@@ -210,7 +210,7 @@ async def test_what_cannot_be_handled_ends_the_process_uncommitted_and_nothing_f
 async def test_a_hole_before_a_fetch_is_read_again_and_not_skipped(rig: Rig):
     joiner = await rig.started()
     await joiner.handle(fetch(record(click(), 5)))
-    assert rig.kafka.seeks == [(CLICKS, 0)]
+    assert rig.kafka.rewound == [{CLICKS: 0}]
     assert rig.kafka.commits == {}
 
 

@@ -1,0 +1,76 @@
+"""A joiner as its own process, with a decider that needs no catalog, and a moment at which it kills itself.
+
+python tests/streams/joiner_process.py DIR KAFKA PREFIX PARTITIONS PORT [MOMENT [TIMES]]
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from service import lifetime
+from service.settings import Settings
+from streams import worker
+from streams.joiner import Joiner
+from streams.transport import Consumer
+from tests.streams.joining import decide
+
+# By moment: the method after which, or before which, the process is no more.
+AFTER = {"stored": (Joiner, "_absorb"), "sent": (Joiner, "_send_once"), "handled": (Consumer, "handled")}
+BEFORE = {"committing": (Consumer, "_commit_offsets")}
+
+
+def die_at(moment: str, times: int) -> None:
+    """The process dies by SIGKILL at the given time that it comes to this moment."""
+    left = [times]
+
+    def reached(*_: object) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    owner, name = (AFTER | BEFORE)[moment]
+    method = getattr(owner, name)
+    if moment in BEFORE:
+
+        async def before(*given: Any, **more: Any) -> Any:
+            reached()
+            return await method(*given, **more)
+
+        setattr(owner, name, before)
+    elif moment == "sent":
+
+        async def after_wait(*given: Any, **more: Any) -> Any:
+            await method(*given, **more)
+            reached()
+
+        setattr(owner, name, after_wait)
+    else:
+
+        def after(*given: Any, **more: Any) -> Any:
+            found = method(*given, **more)
+            reached()
+            return found
+
+        setattr(owner, name, after)
+
+
+def main() -> int:
+    directory, kafka, prefix, partitions, port, *hook = sys.argv[1:]
+    if hook:
+        die_at(hook[0], int(hook[1]) if len(hook) > 1 else 1)
+    worker.Worker._decide = lambda _, known: decide(known)  # type: ignore[method-assign]
+    settings = Settings(
+        dir=Path(directory),
+        kafka=kafka,
+        topic_prefix=prefix,
+        partitions=int(partitions),
+        port=int(port),
+        kafka_session_s=6.0,
+    )
+    return lifetime.run("joiner", settings, worker.main)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
