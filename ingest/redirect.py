@@ -48,8 +48,8 @@ def destination(catalog: Catalog, offer: Offer, affiliate_id: int, wish: tuple[s
 def deep_link(url: str, own: Template) -> Template | None:
     """The deep link as a template; None where it is no URL.
 
-    It may name macros. Where it does not carry the transaction ID itself, the offer's own parameters that have
-    macros are added: without them the shop would never learn the ID.
+    It may name macros. Where it does not carry the transaction ID itself, the offer's own parameters that
+    have macros are added: without them the shop would never learn the ID.
     """
     if len(url) > MAX_DEEP_LINK:
         return None

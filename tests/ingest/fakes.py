@@ -1,4 +1,4 @@
-"""What the edge's tests share: a catalog, keys, a browser's headers, and Kafka as far as the edge knows it."""
+"""What the edge's tests share: a catalog, keys, a browser, and Kafka as far as the edge knows it."""
 
 import asyncio
 from collections.abc import Callable
@@ -37,7 +37,8 @@ KEYRING = Keyring({1: b"a key that signs: 32 bytes long!", 2: b"a key that verif
 NEWER = Keyring({3: b"a key that this edge has not yet"}, 3)
 MAX_RECORD_BYTES = 1_048_576
 
-CHROME = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
+WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
+CHROME = f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {WEBKIT} Chrome/140.0.0.0 Safari/537.36"
 GOALS = (
     Goal(id=0, name="sale", aliases=("purchase",), payout=Price(percent=Decimal(8)), currency="USD"),
     Goal(id=12, name="Lead", payout=Price(fixed=Decimal(2)), currency="USD"),

@@ -4,7 +4,7 @@ import pytest
 
 from ingest import device
 from ingest.caller import Proxies, address, consent
-from tests.ingest.fakes import CHROME, headers
+from tests.ingest.fakes import CHROME, WEBKIT, headers
 
 TRUSTED = ("10.0.0.0/8", "::1/128")
 
@@ -77,29 +77,23 @@ def test_consent_is_kept_as_stated() -> None:
     assert consent({}, opts_out=False) == ""
 
 
+PHONE = (
+    f"Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) {WEBKIT} Version/17.0 Mobile/15E148 Safari/604.1"
+)
+TABLET = f"Mozilla/5.0 (Linux; Android 13; SM-X200) {WEBKIT} Chrome/140.0.0.0 Safari/537.36"
+SPIDER = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
+
+
 @pytest.mark.parametrize(
-    ("user_agent", "kind", "os", "browser", "is_bot"),
+    ("user_agent", "found"),
     [
-        (CHROME, "desktop", "Windows", "Chrome", False),
-        (
-            "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko)"
-            " Version/17.0 Mobile/15E148 Safari/604.1",
-            *("mobile", "iOS", "Mobile Safari", False),
-        ),
-        (
-            "Mozilla/5.0 (Linux; Android 13; SM-X200) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0"
-            " Safari/537.36",
-            *("tablet", "Android", "Chrome", False),
-        ),
-        (
-            "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
-            *("bot", "", "Googlebot", True),
-        ),
-        ("", "", "", "", False),
+        (CHROME, ("desktop", "Windows", "Chrome", False)),
+        (PHONE, ("mobile", "iOS", "Mobile Safari", False)),
+        (TABLET, ("tablet", "Android", "Chrome", False)),
+        (SPIDER, ("bot", "", "Googlebot", True)),
+        ("", ("", "", "", False)),
     ],
 )
-def test_a_device_is_what_its_user_agent_says(
-    user_agent: str, kind: str, os: str, browser: str, is_bot: bool
-) -> None:  # noqa: FBT001  a row of the table
-    found = device.read(user_agent)
-    assert (found.device_type, found.device_os, found.browser, found.is_bot) == (kind, os, browser, is_bot)
+def test_a_device_is_what_its_user_agent_says(user_agent: str, found: tuple[str, str, str, bool]) -> None:
+    read = device.read(user_agent)
+    assert (read.device_type, read.device_os, read.browser, read.is_bot) == found

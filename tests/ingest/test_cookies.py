@@ -1,4 +1,4 @@
-"""The cookie remembers each offer's last click and impression, bounded, signed; a click beats an impression."""
+"""The cookie remembers each offer's last click and impression, bounded and signed; a click beats a view."""
 
 from hypothesis import given
 from hypothesis import strategies as st

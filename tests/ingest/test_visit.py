@@ -1,6 +1,9 @@
 """Clicks and impressions: where they go, what of them becomes a fact, what of them is refused."""
 
+from urllib.parse import quote
+
 import pytest
+from msgspec.structs import replace
 
 from ingest.cookies import Entry, written
 from schemas import transaction_id
@@ -88,8 +91,6 @@ async def test_an_unknown_offer_goes_to_the_network_s_default_page_and_is_no_fac
 
 
 async def test_without_a_default_page_an_unknown_offer_is_404() -> None:
-    from msgspec.structs import replace
-
     bare = replace(KNOWN.catalog.catalog, network=replace(KNOWN.catalog.catalog.network, default_url=""))
     bench = Bench(replace(KNOWN, catalog=replace(KNOWN.catalog, catalog=bare)))
     assert (await bench.edge.answer(get("/click?offer_id=99&aff_id=42"))).status == 404
@@ -147,8 +148,6 @@ async def test_a_click_may_name_a_landing_page_or_a_deep_link(wish: str, locatio
     ],
 )
 async def test_a_deep_link_elsewhere_leads_to_the_offer(url: str) -> None:
-    from urllib.parse import quote
-
     bench = Bench()
     found = await bench.edge.answer(get(f"{LINK}&aff_sub=evil&url={quote(url, safe='')}"))
     assert found.headers["Location"].startswith("https://shop.example/landing?tid=")
@@ -189,8 +188,6 @@ async def test_the_cookie_names_the_click_and_a_person_who_opts_out_gets_none() 
 
 
 async def test_head_shows_where_without_id_cookie_or_fact() -> None:
-    from msgspec.structs import replace
-
     bench = Bench()
     found = await bench.edge.answer(replace(get(LINK), method="HEAD"))
     assert (found.status, found.headers["Location"]) == (
@@ -226,8 +223,6 @@ async def test_an_impression_is_a_gif_a_cookie_and_a_fact() -> None:
 
 
 async def test_macros_name_what_the_click_knows_and_are_never_expanded_twice() -> None:
-    from msgspec.structs import replace
-
     url = (
         "https://shop.example/{offer_name}?a={affiliate_name}&r={affiliate_ref}&ar={advertiser_ref}&ip={ip}"
         "&d={date}&ts={timestamp}&os={device_os}&s={aff_sub}&p={payout}&ran={ran}&u={user_agent}&x={param:x}&{params}#{source}"
@@ -237,7 +232,7 @@ async def test_macros_name_what_the_click_knows_and_are_never_expanded_twice() -
     bench = Bench(replace(KNOWN, catalog=replace(KNOWN.catalog, catalog=replace(catalog, offers=offers))))
     found = await bench.edge.answer(get(LINK + "&aff_sub=%7Bip%7D%26x&x=1%262&source=a%23b"))
     new = bench.kafka.facts()[0].transaction_id
-    ua = "Mozilla%2F5.0%20%28Windows%20NT%2010.0%3B%20Win64%3B%20x64%29%20AppleWebKit%2F537.36%20%28KHTML%2C%20like%20Gecko%29%20Chrome%2F140.0.0.0%20Safari%2F537.36"
+    ua = quote(CHROME, safe="")
     assert found.headers["Location"] == (
         "https://shop.example/Shoes%20%26%20more?a=Running%20Blog&r=rb&ar=SH-1&ip=198.51.100.7&d=2026-11-23"
         f"&ts={NOW_MS // 1000}&os=Windows&s=%7Bip%7D%26x&p=&ran={new[10:20]}&u={ua}&x=1%262&x=1%262#a%23b"

@@ -1,0 +1,206 @@
+"""The edge over real sockets: what HTTP adds, and what clients that know no HTTP get."""
+
+import asyncio
+import gzip
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from ingest import handlers
+from ingest.handlers import Front
+from tests.ingest.fakes import Bench, new_id
+
+ID = new_id()
+
+
+class Served:
+    """A bench that listens."""
+
+    def __init__(self, bench: Bench, port: int) -> None:
+        self.bench = bench
+        self.port = port
+
+    async def raw(self, request: bytes, *, deadline_s: float = 10.0) -> bytes:
+        """Everything that comes back until the server closes."""
+        async with asyncio.timeout(deadline_s):
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            writer.write(request)
+            found = await reader.read()
+            writer.close()
+            return found
+
+
+async def healthz(_request: web.Request) -> web.Response:
+    return web.Response(text="ok")
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[Served]:
+    bench = Bench()
+    front = Front(bench.edge, bench.counters, 1_000, [web.get("/healthz", healthz)])
+    port = await front.serve("127.0.0.1", 0)
+    yield Served(bench, port)
+    await front.close()
+
+
+@pytest.fixture
+async def client(served: Served) -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{served.port}") as session:
+        yield session
+
+
+async def test_a_redirect_s_location_goes_out_as_it_was_written(served: Served) -> None:
+    found = await served.raw(
+        b"GET /click?offer_id=7&aff_id=42&aff_sub=a%2Fb%27%7B HTTP/1.1\r\nHost: t\r\n"
+        b"Connection: close\r\n\r\n"
+    )
+    (click,) = served.bench.kafka.facts()
+    assert found.startswith(b"HTTP/1.1 302 Found\r\n")
+    assert (
+        f"Location: https://shop.example/landing?tid={click.transaction_id}&s=a%2Fb%27%7B&".encode() in found
+    )
+    assert b"Server: roundtrip\r\n" in found
+    assert (click.ip, click.host) == ("127.0.0.1", "t")
+
+
+async def test_absolute_form_and_bytes_that_are_no_utf_8_are_read(served: Served) -> None:
+    await served.raw(
+        b"GET http://t/click?offer_id=7&aff_id=42&aff_sub=%ff%C3%BC HTTP/1.1\r\nHost: t\r\n"
+        b"User-Agent: \xff\r\nReferer: \xfe\r\nCookie: rt=\xff\r\nConnection: close\r\n\r\n"
+    )
+    (click,) = served.bench.kafka.facts()
+    assert (click.aff_sub, click.user_agent, click.referer) == ("\ufffdü", "\ufffd", "\ufffd")
+
+
+async def test_many_requests_of_one_connection_are_answered_in_order(served: Served) -> None:
+    one = b"GET /postback?transaction_id=%b&order_id=%d HTTP/1.1\r\nHost: t\r\n%b\r\n"
+    stream = b"".join(one % (ID.encode(), n, b"Connection: close\r\n" if n == 49 else b"") for n in range(50))
+    found = await served.raw(stream)
+    assert found.count(b"HTTP/1.1 200 OK") == 50
+    assert [fact.conversion_unique_id for fact in served.bench.kafka.facts()] == [str(n) for n in range(50)]
+
+
+async def test_post_form_json_and_limits(client: aiohttp.ClientSession, served: Served) -> None:
+    async with client.post("/postback", data={"tid": ID, "amount": "1"}) as found:
+        assert found.status == 200
+    async with client.post("/postback", json={"tid": ID, "amount": 1.5}) as found:
+        assert (await found.json())["outcome"] == "accepted"
+    async with client.post("/postback", data=b"x" * 1_001) as found:
+        assert found.status == 413
+    async with client.post("/postback", data=_chunks(1_001), headers={"Content-Type": "text/plain"}) as found:
+        assert found.status == 413
+    assert [str(fact.sale_amount) for fact in served.bench.kafka.facts()] == ["1", "1.5"]
+
+
+async def _chunks(count: int) -> AsyncIterator[bytes]:
+    for _ in range(count):
+        yield b"x"
+
+
+async def test_a_compressed_body_is_bounded_by_what_it_unfolds_to(client: aiohttp.ClientSession) -> None:
+    bomb = gzip.compress(b"a=" + b"b" * 10_000_000)
+    assert len(bomb) < 20_000
+    for body in (bomb, b"no gzip at all"):
+        async with client.post("/postback", data=body, headers={"Content-Encoding": "gzip"}) as found:
+            assert found.status in (400, 413)
+
+
+async def test_a_stalled_body_is_cut(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handlers, "BODY_S", 0.05)
+    found = await served.raw(b"POST /postback HTTP/1.1\r\nHost: t\r\nContent-Length: 100\r\n\r\ntid=")
+    assert found.startswith(b"HTTP/1.1 408 ")
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/click?" + "a" * 8_193, {}, 414),
+        ("/click?" + "a" * 40_000, {}, 414),
+        ("/click?" + "&".join(f"p{n}=1" for n in range(201)), {}, 400),
+        ("/pixel?offer_id=7", {"X-Big": "x" * 20_000}, 431),
+        ("/pixel?offer_id=7", {"X-Big": "x" * 70_000}, 431),
+        ("/nowhere", {}, 404),
+        ("/", {}, 404),
+        ("/healthz", {}, 200),
+    ],
+)
+async def test_limits_and_paths_have_their_statuses(
+    client: aiohttp.ClientSession, path: str, headers: dict[str, str], status: int
+) -> None:
+    async with client.get(path, headers=headers, allow_redirects=False) as found:
+        assert found.status == status
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
+async def test_a_click_is_a_get(client: aiohttp.ClientSession, served: Served, method: str) -> None:
+    async with client.request(method, "/click?offer_id=7&aff_id=42", allow_redirects=False) as found:
+        assert found.status == 405
+    assert served.bench.kafka.facts() == []
+
+
+async def test_head_of_anything_is_no_fact(client: aiohttp.ClientSession, served: Served) -> None:
+    for path, status in (
+        (f"/postback?tid={ID}", 200),
+        ("/impression?offer_id=7", 200),
+        ("/click?offer_id=9&aff_id=42", 302),
+    ):
+        async with client.head(path, allow_redirects=False) as found:
+            assert found.status == status
+            assert "Set-Cookie" not in found.headers
+    assert served.bench.kafka.records == []
+
+
+async def test_what_was_begun_is_answered_before_the_end() -> None:
+    bench = Bench()
+    front = Front(bench.edge, bench.counters, 1_000, [])
+    port = await front.serve("127.0.0.1", 0)
+    gate = asyncio.Event()
+    sent = asyncio.Event()
+    send = bench.kafka.send
+
+    def slow(topic: str, key: bytes, value: bytes) -> "asyncio.Future[None]":
+        async def later() -> None:
+            sent.set()
+            await gate.wait()
+            await send(topic, key, value)
+
+        return asyncio.ensure_future(later())
+
+    bench.kafka.send = slow  # type: ignore[method-assign]
+    async with aiohttp.ClientSession() as session:
+        answer = asyncio.ensure_future(session.get(f"http://127.0.0.1:{port}/postback?tid={ID}"))
+        await sent.wait()
+        closing = asyncio.ensure_future(front.close())
+        await asyncio.sleep(0)
+        gate.set()
+        assert (await answer).status == 200
+        await closing
+        with pytest.raises(aiohttp.ClientConnectorError):
+            await session.get(f"http://127.0.0.1:{port}/")
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"\0\1\2\3\r\n\r\n",
+        b"GET /click?aff_sub=\xff HTTP/1.1\r\nHost: t\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /click HTTP/1.1\r\nHost: a\r\nHost: b\r\nContent-Length: x\r\n\r\n",
+        b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nA: " + b"b" * 200_000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 500 + b"\r\n",
+        b"POST /postback HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"POST /postback HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\nabc",
+        b"CONNECT evil:443 HTTP/1.1\r\nHost: evil\r\nConnection: close\r\n\r\n",
+        b"OPTIONS * HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ],
+)
+async def test_nonsense_is_answered_4xx_and_the_next_is_served(served: Served, request_: bytes) -> None:
+    found = await served.raw(request_)
+    assert found.startswith((b"HTTP/1.1 4", b"HTTP/1.0 4")), found[:200]
+    after = await served.raw(b"GET /healthz HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n")
+    assert after.startswith(b"HTTP/1.1 200 OK")
