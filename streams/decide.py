@@ -71,14 +71,9 @@ def _decide(
     objections = {one.receipt_id: why for one in observations if (why := transaction.objection(one))}
     heard = within_limit([one for one in observations if one.receipt_id not in objections])
     barred = within_limit([one for one in observations if one.receipt_id in objections])
+    adjustments = within_limit([one for one in statements if isinstance(one, Adjustment)])
     setting = transaction.setting(goal_id, transaction.visits.own, heard or barred)
-    groups = group(
-        heard,
-        barred,
-        [one for one in statements if isinstance(one, Adjustment)],
-        setting.goal or UNKNOWN_GOAL,
-        setting.status_of,
-    )
+    groups = group(heard, barred, adjustments, setting.goal or UNKNOWN_GOAL, setting.status_of)
     case = Case(
         transaction=transaction,
         goal_id=goal_id,
@@ -86,7 +81,7 @@ def _decide(
         setting=setting,
         counts=groups[0],
         objections=objections,
-        is_cut=len(heard) + len(barred) < len(observations),
+        is_cut=len(heard) + len(barred) + len(adjustments) < len(statements),
     )
     return [conversion_of(case, each) for each in groups]
 

@@ -116,7 +116,7 @@ def _is_bare_status(one: AnyObservation, status_of: StatusOf) -> bool:
 def _before(groups: Iterable[Group], one: AnyStatement) -> list[Group]:
     """The conversions that a statement without number can mean, those opened before it; two are too many."""
     moment = order(one)
-    return list(islice((each for each in groups if _is_one(each) and each.opened < moment), 2))
+    return list(islice((each for each in groups if each.opened < moment), 2))
 
 
 def _near(groups: Iterable[Group], one: AnyStatement, window_ms: int) -> Iterable[Group]:

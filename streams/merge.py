@@ -10,7 +10,7 @@ AnyObservation = Pixel | Postback
 OBSERVATIONS: Final = (Pixel, Postback)  # the same for isinstance, which builds a union at each call
 AnyStatement = Pixel | Postback | Adjustment
 Order = tuple[str, str, int]
-_Observed = TypeVar("_Observed", Pixel | Postback, AnyStatement)
+_Stated = TypeVar("_Stated", Pixel | Postback, Adjustment)
 
 MAX_OBSERVATIONS: Final = 1000  # a case; a shop's faulty loop must not make every later decision slow
 
@@ -59,9 +59,9 @@ def said_amount(ranked: Iterable[AnyStatement], field: str) -> Decimal | None:
     return None
 
 
-def within_limit(observations: Sequence[_Observed]) -> Sequence[_Observed]:
-    """Of more observations than a case may have those that count: by trust, then the first received."""
-    if len(observations) <= MAX_OBSERVATIONS:
-        return observations
-    kept = sorted(observations, key=lambda one: (-trust(one), order(one)))[:MAX_OBSERVATIONS]
+def within_limit(statements: Sequence[_Stated]) -> Sequence[_Stated]:
+    """Of more statements than a case may have those that count: by trust, then the first received."""
+    if len(statements) <= MAX_OBSERVATIONS:
+        return statements
+    kept = sorted(statements, key=lambda one: (-trust(one), order(one)))[:MAX_OBSERVATIONS]
     return sorted(kept, key=order)

@@ -11,6 +11,7 @@ from tests.streams.facts_of_a_shop import (
     SECOND,
     adjustment,
     amount,
+    at,
     click,
     conversion,
     conversions,
@@ -121,15 +122,33 @@ def test_1_7_many_without_a_number_it_joins_the_first_near_conversion_without_it
     ]
 
 
+def test_1_7_what_was_opened_first_goes_by_receipt_with_a_number_or_without():
+    found = conversions(
+        click(),
+        pixel(2, HOUR, **CONFIRMED),
+        pixel(3, HOUR + MINUTE, **CONFIRMED),
+        postback(4, HOUR + 2 * MINUTE, conversion_unique_id="A", **CONFIRMED),
+        iframe(5, HOUR + 3 * MINUTE, **CONFIRMED),
+        goal=5,
+    )
+    assert [(one.conversion_unique_id, one.observed_by) for one in found] == [
+        ("", ("iframe", "pixel")),
+        ("A", ("pixel", "postback")),
+    ]
+
+
 def test_1_7_the_window_is_as_wide_before_as_after_and_both_ends_belong_to_it():
     for offset in (-10 * MINUTE, 10 * MINUTE):
-        facts = (click(), postback(2, HOUR, **CONFIRMED), pixel(3, HOUR + offset, **CONFIRMED))
-        assert conversion(*facts, goal=5).observations == 2
+        numbered = postback(2, HOUR, conversion_unique_id="A", **CONFIRMED)
+        found = conversion(click(), numbered, pixel(3, HOUR + offset, **CONFIRMED), goal=5)
+        assert found.observations == 2
+        assert found.received_at == min(numbered.received_at, at(HOUR + offset))
 
 
 def test_1_8_many_beyond_the_dedupe_window_it_opens_one():
     for offset in (-10 * MINUTE - 1, 10 * MINUTE + 1):
-        facts = (click(), postback(2, HOUR, **CONFIRMED), pixel(3, HOUR + offset, **CONFIRMED))
+        numbered = postback(2, HOUR, conversion_unique_id="A", **CONFIRMED)
+        facts = (click(), numbered, pixel(3, HOUR + offset, **CONFIRMED))
         assert len(conversions(*facts, goal=5)) == 2
 
 

@@ -114,5 +114,15 @@ def test_2_8_tests_and_what_has_no_permission_take_no_places_of_what_counts():
     assert test.flags == ("too_many_observations",)
 
 
+def test_2_8_adjustments_are_bounded_too():
+    words = [
+        adjustment(n + 3, n * MINUTE, goal_id=5, status="rejected") for n in range(61, MAX_OBSERVATIONS + 63)
+    ]
+    facts = (click(), *(postback(n, goal_id=5, conversion_unique_id=f"A{n}") for n in (2, 3)))
+    found = conversions(*facts, *words, goal=5)
+    assert len(found) == 2 + MAX_OBSERVATIONS
+    assert found[0].flags == ("too_many_observations",)
+
+
 def test_2_9_the_same_receipt_twice_counts_once():
     assert conversion(click(), postback(2), postback(2), click()).observations == 1
