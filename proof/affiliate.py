@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from html import escape
 
 from aiohttp import web
@@ -53,8 +54,12 @@ class Affiliate(Site):
 
     async def wait_for_calls(self, count: int, timeout_s: float = 30.0) -> list[Seen]:
         """The calls, once there are at least `count`; TimeoutError after the deadline."""
+        return await self.wait_until(lambda calls: len(calls) >= count, timeout_s)
+
+    async def wait_until(self, settled: Callable[[list[Seen]], bool], timeout_s: float) -> list[Seen]:
+        """The calls, once `settled` holds of them; TimeoutError after the deadline."""
         async with asyncio.timeout(timeout_s), self._called:
-            await self._called.wait_for(lambda: len(self.calls) >= count)
+            await self._called.wait_for(lambda: settled(self.calls))
         return self.calls
 
     async def _blog(self, request: web.Request) -> web.Response:
