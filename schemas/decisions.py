@@ -127,8 +127,9 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One attempt to tell a partner.
 
-    outcome: `delivered` (2xx), `refused` (our policy forbids the address), `failed` (may be tried again),
-        `dead` (given up). ended: nothing more will be tried.
+    subscription: the notice's; with the version, how the notifier knows what it told last.
+    outcome: `delivered` (2xx), `refused` (our policy forbids the address, or something newer was told),
+        `failed` (may be tried again), `dead` (given up). ended: nothing more will be tried.
     """
 
     notice_id: str
@@ -137,6 +138,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     version: int
     affiliate_id: int
     offer_id: int
+    subscription: str = ""
     url: str
     attempt: int
     outcome: Literal["delivered", "refused", "failed", "dead"]

@@ -51,8 +51,8 @@ class Logs(Protocol):
 
     identities: Mapping[str, str]
 
-    def changed(self) -> list[str]:
-        """The topics that became another log."""
+    async def verify(self) -> None:
+        """Unavailable where a log became another."""
 
     def notes(self, partitions: Iterable[Partition]) -> dict[Partition, str]:
         """What is committed beside the offsets."""

@@ -1,13 +1,18 @@
 """New log: notices that a topic is another one than the group's offsets were kept for."""
 
+import asyncio
 import logging
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from service.errors import Unavailable
 from service.kafka import Admin, Partition
 from service.settings import Settings
 
 log = logging.getLogger(__name__)
+
+VERIFY_S = 60.0
 
 
 class Kept(NamedTuple):
@@ -67,13 +72,14 @@ def identity_changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[
 class Watch:
     """What a group keeps beside its offsets: the identities of the logs that it reads.
 
-    Everything blocks: for the Reader's thread or another one.
+    What is not async blocks: it is for the Reader's thread.
     """
 
     def __init__(self, settings: Settings, group: str, topics: Sequence[str]) -> None:
         self._settings = settings
         self._group = group
         self._topics = tuple(topics)
+        self._asked = time.monotonic()
         self.identities: Mapping[str, str] = {}
 
     def assigned(self, partitions: list[Partition]) -> Mapping[Partition, int]:
@@ -92,8 +98,15 @@ class Watch:
         self.identities = identities
         return found.offsets
 
-    def changed(self) -> list[str]:
-        """The topics that became another log since the assignment: a new Reader must begin anew."""
+    async def verify(self) -> None:
+        """Unavailable where a log became another since the assignment; asks Kafka once in a while."""
+        if time.monotonic() - self._asked < VERIFY_S:
+            return
+        self._asked = time.monotonic()
+        if changed := await asyncio.to_thread(self._changed):
+            raise Unavailable(f"{', '.join(changed)} became a new log")
+
+    def _changed(self) -> list[str]:
         before = self.identities
         with Admin(self._settings) as admin:
             return identity_changes(before, {topic: admin.log_identity(topic) for topic in before})

@@ -32,7 +32,6 @@ SMALL_READ = 100
 READ_RECORDS = 1_000  # in one read; the records of a read are in memory whatever their size
 BATCH_BYTES = 32 * 1024 * 1024  # bounds the memory where records are large
 HOLD_S = 60.0  # how often a waiting writer shows Kafka that it lives; the limit is 15 minutes
-WATCH_S = 60.0  # how often the logs' identities are compared
 INSERT = {"max_partitions_per_insert_block": 0}  # one insert whatever months it holds
 
 
@@ -97,16 +96,12 @@ class Writer:
                 await source.close()
 
     async def _serve(self, source: Source) -> None:
-        watched = time.monotonic()
         while not self._stopping.is_set():
             if records := await self._gathered(source):
                 self.reading.over()
                 await self._held(source, self.store(records))
                 await self._commit(source, batches.offsets(records))
-            if time.monotonic() - watched > WATCH_S:
-                watched = time.monotonic()
-                if changed := await asyncio.to_thread(self._watch.changed):
-                    raise Unavailable(f"{', '.join(changed)} became a new log")
+            await self._watch.verify()
 
     async def _gathered(self, source: Source) -> list[Record]:
         """A batch: full, old enough, or all there is for the moment."""

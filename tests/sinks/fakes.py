@@ -94,8 +94,8 @@ class FakeLogs:
     def __init__(self) -> None:
         self.identities: Mapping[str, str] = {topic: f"cluster:{topic}" for topic in TOPICS}
 
-    def changed(self) -> list[str]:
-        return []
+    async def verify(self) -> None:
+        return
 
     def notes(self, partitions: Iterable[Partition]) -> dict[Partition, str]:
         return {each: self.identities[each[0]] for each in partitions}

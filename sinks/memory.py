@@ -1,0 +1,72 @@
+"""Memory: which notices have ended and what partners were told last; the only door to rocksdict here."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+from rocksdict import AccessType, Options, Rdict, WriteBatch
+
+from schemas.decisions import Delivery
+from service.errors import Problem
+from sinks.notice import was_dialled
+
+# Longer than the correction window (120 days), the click window and the lateness allowance together: until
+# then a replayed fact may bring a notice again. Older keys go when RocksDB compacts.
+KEPT_S = 200 * 86_400
+
+
+class Place(NamedTuple):
+    """Up to where a partition of `deliveries` is remembered, in which log."""
+
+    identity: str = ""
+    offset: int = 0
+
+
+class Memory:
+    """What ended, on disk: a copy of the topic `deliveries`, which repairs it. Any thread may use it."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        try:
+            self._db = Rdict(str(directory), Options(raw_mode=True), access_type=AccessType.with_ttl(KEPT_S))
+        except Exception as error:  # rocksdict raises nothing narrower
+            raise Problem(
+                f"the notifier's memory {directory} cannot be opened: {error};"
+                " does another notifier run in this directory?"
+            ) from error
+
+    def ended(self, notice_id: str) -> bool:
+        """Whether the notice was told, refused or given up."""
+        return self._db.get(b"e" + notice_id.encode()) is not None
+
+    def told_version(self, conversion_id: str, subscription: str) -> int:
+        """The newest version of the conversion that this subscription was told; 0 if none."""
+        return int.from_bytes(self._db.get(_told(conversion_id, subscription)) or b"")
+
+    def note(self, delivery: Delivery) -> None:
+        """The delivery is remembered."""
+        batch = WriteBatch(raw_mode=True)
+        if delivery.ended:
+            batch.put(b"e" + delivery.notice_id.encode(), b"")
+        newer = delivery.version > self.told_version(delivery.conversion_id, delivery.subscription)
+        if newer and was_dialled(delivery):
+            key = _told(delivery.conversion_id, delivery.subscription)
+            batch.put(key, delivery.version.to_bytes(8))
+        self._db.write(batch)
+
+    def place(self, partition: int) -> Place:
+        """Up to where the partition is remembered; a Place of nothing if not at all."""
+        found = self._db.get(b"p%d" % partition)
+        return Place(*msgspec.json.decode(found)) if found else Place()
+
+    def remember(self, partition: int, place: Place) -> None:
+        """Everything below the place is remembered, and need not be read back."""
+        self._db.put(b"p%d" % partition, msgspec.json.encode(place))
+
+    def close(self) -> None:
+        """The directory is free."""
+        self._db.close()
+
+
+def _told(conversion_id: str, subscription: str) -> bytes:
+    return f"v{conversion_id}/{subscription}".encode()

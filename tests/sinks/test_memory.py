@@ -1,0 +1,52 @@
+"""What the notifier remembers."""
+
+from pathlib import Path
+
+import pytest
+
+from schemas.decisions import Delivery
+from service.errors import Problem
+from sinks.dial import Answer
+from sinks.memory import Memory, Place
+from sinks.notice import delivery
+from tests.sinks.examples import NOTICE, changed
+
+DELIVERED: Delivery = delivery(NOTICE, Answer(200), 0)
+
+
+def test_what_ended_is_remembered_over_a_restart(tmp_path: Path) -> None:
+    memory = Memory(tmp_path / "m")
+    memory.note(DELIVERED)
+    memory.remember(3, Place("cluster:topic", 17))
+    memory.close()
+    again = Memory(tmp_path / "m")
+    assert again.ended(NOTICE.notice_id)
+    assert again.told_version(NOTICE.conversion_id, NOTICE.subscription) == 1
+    assert (again.place(3), again.place(4)) == (Place("cluster:topic", 17), Place())
+    again.close()
+
+
+def test_an_attempt_that_may_be_repeated_has_not_ended(tmp_path: Path) -> None:
+    memory = Memory(tmp_path)
+    memory.note(changed(DELIVERED, ended=False, outcome="failed"))
+    assert not memory.ended(NOTICE.notice_id)
+
+
+def test_the_version_that_was_told_only_grows(tmp_path: Path) -> None:
+    memory = Memory(tmp_path)
+    for version in (3, 9, 4):
+        memory.note(changed(DELIVERED, version=version))
+    assert memory.told_version(NOTICE.conversion_id, NOTICE.subscription) == 9
+
+
+def test_what_was_never_dialled_was_not_told(tmp_path: Path) -> None:
+    memory = Memory(tmp_path)
+    memory.note(changed(DELIVERED, version=9, outcome="refused"))
+    assert memory.told_version(NOTICE.conversion_id, NOTICE.subscription) == 0
+
+
+def test_a_second_notifier_in_one_directory_is_told_so(tmp_path: Path) -> None:
+    memory = Memory(tmp_path)
+    with pytest.raises(Problem, match="another notifier"):
+        Memory(tmp_path)
+    memory.close()
