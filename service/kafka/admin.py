@@ -7,8 +7,9 @@ from typing import Any, Self
 import confluent_kafka as ck
 from confluent_kafka import admin as cka
 
+from schemas.topics import TOPICS
 from service.errors import Problem, Unreachable
-from service.kafka.connection import NO_TOPIC, SILENT, connection, made, missing_topic, sentence
+from service.kafka.connection import MOVING, NO_TOPIC, SILENT, connection, made, missing_topic, sentence
 from service.kafka.records import Description, Partition, TopicSpec
 from service.settings import Settings
 
@@ -188,15 +189,42 @@ class Admin:
         }
 
     def committed(self, group: str) -> dict[Partition, tuple[int, str]]:
-        """Offset and note that a group holds of each partition."""
-        asked = ck.ConsumerGroupTopicPartitions(self._prefix + group)
-        futures = self._client.list_consumer_group_offsets([asked], request_timeout=self._deadline_s)
-        found = [each for future in futures.values() for each in self._answer(future).topic_partitions]
+        """Offset and note that a group holds of each partition of our topics.
+
+        Asked as a consumer that never joins: while a group's coordinator starts or moves, librdkafka's own
+        question for administrators ends the process (SIGSEGV, librdkafka#5040).
+        """
+        asked = [
+            ck.TopicPartition(self._prefix + topic, number)
+            for topic, found in self.describe(TOPICS).items()
+            for number in range(found.partitions)
+        ]
+        member = {"group.id": self._prefix + group, "enable.auto.commit": False}
+        client = made(ck.Consumer, connection(self._settings, **member))
+        try:
+            found = self._committed(client, asked) if asked else []
+        finally:
+            client.close()
         return {
             (each.topic.removeprefix(self._prefix), each.partition): (each.offset, each.metadata or "")
             for each in found
-            if each.offset >= 0 and each.topic.startswith(self._prefix)
+            if each.offset >= 0
         }
+
+    def _committed(self, client: Any, asked: list[Any]) -> list[Any]:
+        ends = time.monotonic() + self._deadline_s
+        while True:
+            try:
+                found: list[Any] = client.committed(asked, self._deadline_s)
+            except ck.KafkaException as error:
+                code = error.args[0].code()
+                if code not in SILENT and code not in MOVING:
+                    raise
+                if time.monotonic() > ends:
+                    raise self._unreachable() from error
+                time.sleep(0.1)
+            else:
+                return found
 
     def groups(self) -> list[str]:
         """The consumer groups of this installation (with an empty prefix: of the cluster)."""
