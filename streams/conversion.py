@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -28,6 +29,7 @@ FROM_VISIT: Final = (
     *("aff_unique1", "aff_unique2", "aff_unique3", "aff_unique4", "aff_unique5", "source", "url_id"),
     *("creative_id", "country_code", "device_type", "device_os", "is_bot"),
 )
+_of_visit: Final = attrgetter(*FROM_VISIT)  # twice as quick as asking for each
 FROM_STATEMENTS: Final = ("promo_code", "adv_sub", "adv_sub2", "adv_sub3", "adv_sub4", "adv_sub5")
 
 
@@ -177,7 +179,7 @@ def _credited(credit: Credit | None) -> dict[str, Any]:
         "credited_by": credit.by,
         "click_receipt_id": visit.receipt_id,
         "clicked_at": visit.occurred_at,
-        **{name: getattr(visit, name) for name in FROM_VISIT},
+        **dict(zip(FROM_VISIT, _of_visit(visit), strict=True)),
     }
 
 

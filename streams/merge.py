@@ -36,9 +36,11 @@ def order(fact: AnyFact) -> Order:
     return fact.received_at, epoch, int(sequence)
 
 
-def rank(statements: Iterable[AnyStatement]) -> list[AnyStatement]:
-    """The statements, the one that speaks first in front: by trust, then the latest received."""
-    return sorted(statements, key=lambda one: (trust(one), order(one)), reverse=True)
+def rank(received: Sequence[AnyStatement]) -> list[AnyStatement]:
+    """Statements that come in the order of receipt, by trust; of equals the latest received is first."""
+    ranked = sorted(received, key=trust)
+    ranked.reverse()
+    return ranked
 
 
 def said(ranked: Iterable[AnyStatement], field: str) -> Any:
