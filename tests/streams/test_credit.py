@@ -69,6 +69,13 @@ def test_4_4_with_both_the_click_gets_it_unless_only_the_impression_is_within_it
     assert (neither.credited_by, neither.reason) == ("click", Reason.OUTSIDE_CLICK_WINDOW)
 
 
+def test_4_4_what_goes_to_the_impression_is_of_the_impressions_offer():
+    catalogs = (with_offer(click_window="1h"),)
+    facts = (click(1), impression(2, offer_id=8), postback(3, 2 * HOUR, **amount("50")))
+    found = conversion(*facts, catalogs=catalogs)
+    assert (found.credited_by, found.offer_id, found.payout) == ("impression", 8, 4)
+
+
 def test_4_5_of_several_receipts_of_one_click_the_first_received():
     facts = (click(2, MINUTE, aff_sub="again"), click(3, 0, aff_sub="first"), postback(4))
     assert conversion(*facts).aff_sub == "first"
