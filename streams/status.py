@@ -15,6 +15,9 @@ from streams.permission import Objection
 from streams.terms import Quote
 
 
+MAX_QUOTED: Final = 60  # characters of a caller's text in a sentence
+
+
 class Verdict(msgspec.Struct, frozen=True):
     """A status, its reason and the same with its numbers."""
 
@@ -95,7 +98,7 @@ def unknown_goal(evidence: Evidence) -> Verdict | None:
     if evidence.goal is not None or evidence.offer is None:
         return None
     goal = evidence.goal_name or str(evidence.goal_id)
-    return Verdict("rejected", Reason.UNKNOWN_GOAL, f"offer {evidence.offer.id} has no goal {goal!r}")
+    return Verdict("rejected", Reason.UNKNOWN_GOAL, f"offer {evidence.offer.id} has no goal {_quoted(goal)}")
 
 
 def outside_window(evidence: Evidence) -> Verdict | None:
@@ -125,8 +128,8 @@ def duplicate(evidence: Evidence) -> Verdict | None:
     """Another order number of a goal that counts once."""
     if evidence.group.place != "repeats":
         return None
-    counts = f"order {evidence.first!r} counts" if evidence.first else "another one counts"
-    detail = f"{counts}, and the goal counts once: order {evidence.group.number!r} repeats it"
+    counts = f"order {_quoted(evidence.first)} counts" if evidence.first else "another one counts"
+    detail = f"{counts}, and the goal counts once: order {_quoted(evidence.group.number)} repeats it"
     return Verdict("rejected", Reason.DUPLICATE_CONVERSION, detail)
 
 
@@ -144,7 +147,7 @@ def unknown_word(evidence: Evidence) -> Verdict | None:
     """A word that nobody explained is never an approval."""
     if not evidence.word or evidence.stated:
         return None
-    detail = f"{Reason.UNKNOWN_STATUS_WORD.sentence}: {evidence.word!r}"
+    detail = f"{Reason.UNKNOWN_STATUS_WORD.sentence}: {_quoted(evidence.word)}"
     return Verdict("pending", Reason.UNKNOWN_STATUS_WORD, detail)
 
 
@@ -212,6 +215,11 @@ LADDER: Final[tuple[Callable[[Evidence], Verdict | None], ...]] = (
 )
 
 
+def _quoted(text: str) -> str:
+    """A caller's text, short enough for a sentence."""
+    return repr(text if len(text) <= MAX_QUOTED else text[:MAX_QUOTED] + "…")
+
+
 def _because(status: Status, reason: Reason) -> Verdict:
     return Verdict(status, reason, reason.sentence)
 
@@ -223,5 +231,5 @@ def _rejected(objection: Objection | None) -> Verdict | None:
 def _as_stated(evidence: Evidence, status: Status) -> Verdict | None:
     if evidence.stated != status:
         return None
-    detail = f"{Reason.STATED_BY_ADVERTISER.sentence}: {evidence.word!r}"
+    detail = f"{Reason.STATED_BY_ADVERTISER.sentence}: {_quoted(evidence.word)}"
     return Verdict(status, Reason.STATED_BY_ADVERTISER, detail)

@@ -135,6 +135,11 @@ def test_7_12_an_unknown_word_is_pending_never_approved():
     assert found.payout == 0
 
 
+def test_7_12_a_sentence_quotes_no_more_than_it_needs():
+    found = conversion(click(), postback(2, status="x" * 500))
+    assert found.reason_detail.endswith(f": '{'x' * 60}…'")
+
+
 def test_7_13_the_advertiser_leaves_it_open():
     found = conversion(click(), postback(2, status="open"))
     assert outcome(found) == ("pending", Reason.STATED_BY_ADVERTISER)
