@@ -14,7 +14,6 @@ from streams.merge import AnyStatement
 from streams.permission import Objection
 from streams.terms import Quote
 
-
 MAX_QUOTED: Final = 60  # characters of a caller's text in a sentence
 
 
