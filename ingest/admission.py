@@ -70,11 +70,13 @@ class KafkaAdmission:
         try:
             async with asyncio.timeout(ADMIT_S):
                 await self._sender.send(topic, key.encode(), facts.encode(build(receipt)))
-        except TimeoutError as error:
-            self._failed(receipt, f"Kafka did not acknowledge within {ADMIT_S:.0f} s")
-            raise Unavailable(self._problem) from error
-        except Unavailable as error:
-            self._failed(receipt, str(error))
+        except BaseException as error:
+            self._book.give_up(receipt)
+            if isinstance(error, TimeoutError):
+                self._problem = f"Kafka did not acknowledge within {ADMIT_S:g} s"
+                raise Unavailable(self._problem) from error
+            if isinstance(error, Unavailable):
+                self._problem = str(error)
             raise
         self._heard = time.monotonic()
         if self._problem:
@@ -85,12 +87,6 @@ class KafkaAdmission:
         if not self._book.epoch:
             self._book.begin(receipts.epoch(self._clock_ms(), self._draw(receipts.RANDOM_BYTES)))
         return self._book.next()
-
-    def _failed(self, receipt: Receipt, why: str) -> None:
-        """Nothing more is tried now; an epoch with a hole in it is over."""
-        self._problem = why
-        if receipt.receipt_id.startswith(self._book.epoch):
-            self._book.end()
 
     def found(self, problem: str) -> None:
         """What somebody who asked Kafka found wrong, or nothing."""
@@ -105,4 +101,4 @@ class KafkaAdmission:
         while True:
             if self._problem or time.monotonic() - self._heard > ADMIT_S:
                 self.found(await asyncio.to_thread(check))
-            await asyncio.sleep(PROBE_S)
+            await asyncio.sleep(PROBE_S if self._problem else ADMIT_S)

@@ -36,10 +36,11 @@ class Book:
         previous, self._previous = self._previous, None
         return Receipt(f"{self.epoch}-{self._last}", previous)
 
-    def end(self) -> None:
-        """The epoch is over."""
-        self._previous = Predecessor(epoch=self.epoch, last=self._last)
-        self.epoch = ""
+    def give_up(self, receipt: Receipt) -> None:
+        """The receipt was not used: an epoch with a hole in it is over, and the next one names it."""
+        if self.epoch and receipt.receipt_id.startswith(self.epoch):
+            self._previous = Predecessor(epoch=self.epoch, last=self._last)
+            self.epoch = ""
 
 
 def epoch(start_ms: int, random: bytes) -> str:

@@ -99,6 +99,34 @@ async def test_after_a_failure_a_new_epoch_begins_that_names_the_one_with_the_ho
     assert [fact.previous for fact in bench.kafka.facts()] == [None, Predecessor(epoch=old, last=2), None]
 
 
+async def test_several_failures_of_one_epoch_end_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "ADMIT_S", 0.01)
+    bench = Bench()
+    bench.kafka.silent = True
+    lost = await asyncio.gather(*(accept(bench) for _ in range(3)), return_exceptions=True)
+    assert [type(each) for each in lost] == [Unavailable] * 3
+    bench.kafka.silent = False
+    bench.admission.found("")
+    await accept(bench)
+    (fact,) = bench.kafka.facts()
+    assert fact.previous is not None
+    assert (len(fact.previous.epoch), fact.previous.last) == (receipts.EPOCH_CHARACTERS, 3)
+
+
+async def test_a_fact_that_kafka_refuses_leaves_no_hole_in_a_running_epoch() -> None:
+    bench = Bench()
+    first = await accept(bench)
+    with pytest.raises(Refused):
+        await bench.admission.accept("clicks", ID, _large)
+    second = await accept(bench)
+    assert second.partition("-")[2] == "1"
+    assert bench.kafka.facts()[-1].previous == Predecessor(epoch=first.partition("-")[0], last=2)
+
+
+def _large(receipt: Receipt) -> Click:
+    return msgspec.structs.replace(click(receipt), params={"x": "y" * MAX_RECORD_BYTES})
+
+
 async def test_a_click_that_nothing_can_take_is_redirected_with_its_id_and_counted() -> None:
     bench = Bench()
     bench.kafka.gone = "away"
