@@ -1,6 +1,6 @@
 """Answers: ONE table of every ending of a request, and the faces in which an ending is shown."""
 
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Final, NamedTuple
 
 import msgspec
@@ -16,7 +16,7 @@ class Kind(NamedTuple):
     again: bool = False
 
 
-class Ending(Enum):
+class Ending(StrEnum):
     """How a request ended; each is a label of the request counter."""
 
     ACCEPTED = "accepted"  # a fact, durable

@@ -1,14 +1,14 @@
 """Routes: the table of paths, ours and HasOffers', and what each is for."""
 
 from collections.abc import Mapping, Sequence
-from enum import Enum
+from enum import StrEnum
 from typing import Final, NamedTuple
 
 from ingest.answers import Face
 from ingest.parameters import Pair
 
 
-class Endpoint(Enum):
+class Endpoint(StrEnum):
     """What a request is; a label of the request counter."""
 
     CLICK = "click"

@@ -113,6 +113,18 @@ async def test_a_stalled_body_is_cut(served: Served, monkeypatch: pytest.MonkeyP
     assert found.startswith(b"HTTP/1.1 408 ")
 
 
+@pytest.mark.parametrize("begun", [b"", b"GET /click HTTP/1.1\r\nHo"])
+async def test_a_connection_that_never_finishes_its_request_is_closed(
+    begun: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handlers, "KEEPALIVE_S", 0.05)
+    bench = Bench()
+    front = Front(bench.edge, bench.counters, 1_000, [])
+    served = Served(bench, await front.serve("127.0.0.1", 0))
+    assert await served.raw(begun) == b""
+    await front.close()
+
+
 @pytest.mark.parametrize(
     ("path", "headers", "status"),
     [
