@@ -225,6 +225,13 @@ def test_7_20_of_several_reasons_the_first_on_the_ladder_is_the_conversions():
     assert outcome(_last(it)) == ("approved", Reason.NONE)
 
 
+def test_7_20_what_came_too_soon_is_that_even_if_it_could_mean_several():
+    facts = (postback(n, n * SECOND, conversion_unique_id=f"A{n}", goal_id=5) for n in (2, 3))
+    bare = postback(4, 9 * SECOND, status="ok", goal_id=5)
+    *_, found = conversions(click(), *facts, bare, goal=5, catalogs=(with_offer(min_time="10s"),))
+    assert found.reason == Reason.TOO_SOON
+
+
 def _last(it: dict[str, Any], *, seen: bool = True) -> Conversion:
     """The conversion that is wrong, beside an order that counts."""
     wrong = it["wrong"]
