@@ -20,7 +20,7 @@ from proof.wire import Wire
 from schemas.catalog import Catalog
 from schemas.catalog_check import check
 from service import stack_file
-from service.errors import No, Unreachable, Usage
+from service.errors import No, Problem, Unreachable, Usage
 from service.settings import Settings
 
 AT_ONCE = 64  # journeys under way: enough to keep two cores busy, and group commits full
@@ -149,7 +149,7 @@ class _Stage:
             async with asyncio.TaskGroup() as group:
                 for _ in range(min(AT_ONCE, self._wanted.clicks)):
                     group.create_task(self._person())
-        except* Unreachable as errors:
+        except* Problem as errors:
             raise errors.exceptions[0] from errors
 
     async def _person(self) -> None:

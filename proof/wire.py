@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from service.errors import Usage
+from service.errors import Unreachable, Usage
 
 MAX_HEAD_BYTES = 64 * 1024
 TIMEOUT_S = 15.0
@@ -51,7 +51,7 @@ class Wire:
         self._idle: list[_Connection] = []
 
     async def get(self, target: str, headers: dict[str, str]) -> Answer:
-        """The answer to a GET; Lost where there is none."""
+        """The answer to a GET; Lost where there is none, Unreachable where it is none of a collector."""
         return await self._ask("GET", target, headers, b"")
 
     async def post(self, target: str, headers: dict[str, str], form: bytes) -> Answer:
@@ -72,9 +72,12 @@ class Wire:
             async with asyncio.timeout(TIMEOUT_S):
                 connection.writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
                 answer = await _answer(connection.reader)
-        except (OSError, EOFError, TimeoutError, ValueError, asyncio.LimitOverrunError) as error:
+        except (OSError, EOFError, TimeoutError) as error:
             connection.writer.close()
             raise Lost(f"{type(error).__name__}: {error}", may_be_accepted=True) from error
+        except (ValueError, asyncio.LimitOverrunError) as error:
+            connection.writer.close()
+            raise Unreachable(f"{self._name} does not answer as a collector does: {error}") from error
         except asyncio.CancelledError:
             connection.writer.close()
             raise
@@ -110,6 +113,6 @@ async def _answer(reader: asyncio.StreamReader) -> Answer:
         if colon:
             headers[name.lower()] = value.strip()
     if "transfer-encoding" in headers:
-        raise ValueError("an answer of unknown length: our collector states it")
+        raise ValueError("the answer's length is not stated")
     length = int(headers.get("content-length", "0"))
     return Answer(int(first.split(" ", 2)[1]), headers, await reader.readexactly(length) if length else b"")
