@@ -40,8 +40,7 @@ APPROVED = """
 SELECT conversion_id FROM conversions
 WHERE status = 'approved' AND NOT test AND affiliate_id = {affiliate:UInt32} AND offer_id = {offer:UInt32}
 """
-# A report of everything, by who brought it and what was sold.
-REPORT = ("report", "--by", "offer_id,affiliate_id")
+REPORT = ("report", "offers", "--by", "offer,affiliate")
 
 
 def main() -> int:
@@ -124,9 +123,9 @@ class _Demo:
             await self._command("verify", "--truth", str(self._truth), "--only")
             await self._command(*REPORT)
             await self._command("trace", await self._most_told())
+            await self._told(affiliate)
             await self._command("lag")
             await self._fresh()
-            await self._told(affiliate)
 
     async def _command(self, *words: str) -> None:
         """The command ran, for everybody to see, and said yes."""
