@@ -149,10 +149,13 @@ class _Group:
         self.number = number
         self.said = said
         self.counts = True
+        self.ambiguous = False
+        self.beside: list[Statement] = []  # without permission: shown, and no more
 
     @property
-    def began_ms(self) -> int:
-        return min(statement.received_ms for statement in self.said)
+    def began(self) -> tuple[int, str]:
+        """When what opened it was received; what joins without a number does not move it."""
+        return min(_age(statement) for statement in self.said if statement.number == self.number)
 
 
 class _Case:
@@ -173,11 +176,19 @@ class _Case:
         self.catalogs = catalogs
         self.said = sorted(said, key=lambda statement: (-_trust(statement), *_age(statement)))[:LIMIT]
         self.said.sort(key=_age)
-        first = next((statement for statement in self.said if statement.kind != "adjustment"), self.said[0])
+        reported = [statement for statement in self.said if statement.kind != "adjustment"]
+        allowed = [statement for statement in reported if not self._forbidden(statement)]
+        first = (allowed or reported or self.said)[0]
+        self._read_the_catalog_of(first)
+
+    def _read_the_catalog_of(self, first: Statement) -> None:
+        """What first observation and visit name: the case's for identity, a conversion's own for the rest."""
         version = max(first.catalog_version, self.visit.catalog_version if self.visit else 0)
-        self.catalog = catalogs[version]
-        self.offer = _offer(self.catalog, self.visit.offer_id) if self.visit else None
-        self.goal = _goal(self.offer, goal_id)
+        self.catalog = self.catalogs[version]
+        by_trust = sorted(self.said, key=lambda statement: (_trust(statement), *_age(statement)))
+        stated = [statement.offer_id for statement in by_trust if statement.offer_id]
+        self.offer = _offer(self.catalog, self.visit.offer_id if self.visit else (stated or [0])[-1])
+        self.goal = _goal(self.offer, self.goal_id)
 
     def conversions(self) -> list[Expected]:
         """Every conversion of the case."""
@@ -187,9 +198,14 @@ class _Case:
 
     def _forbidden(self, statement: Statement) -> int:
         """Why the statement may not make a conversion; 0 where it may."""
-        if self.visit is None or self.offer is None or statement.kind == "adjustment":
+        if self.visit is None or statement.kind == "adjustment":
             return 0
-        if statement.kind not in self.offer.tracking:
+        # A version is never retroactive: each statement by its own, or by the visit's where that is later.
+        catalog = self.catalogs[max(statement.catalog_version, self.visit.catalog_version)]
+        offer = _offer(catalog, self.visit.offer_id)
+        if offer is None:
+            return 0
+        if statement.kind not in offer.tracking:
             return Reason.WRONG_PROTOCOL
         if statement.offer_id not in {0, self.visit.offer_id}:
             return Reason.OFFERS_DIFFER
@@ -200,20 +216,29 @@ class _Case:
     def _groups(self) -> list[_Group]:
         reported = [statement for statement in self.said if statement.kind != "adjustment"]
         groups: list[_Group] = []
-        join = self._join_many if self.goal is not None and self.goal.repeat == "many" else self._join_once
-        # Those with permission shape the conversions; the others may only add to them, or stand alone.
+        many = self.goal is not None and self.goal.repeat == "many"
+        join = self._join_many if many else self._join_once
+        # Those with permission shape the conversions; the others are shown beside them, or stand alone.
         join(groups, [statement for statement in reported if not self._forbidden(statement)])
-        join(groups, [statement for statement in reported if self._forbidden(statement)])
+        forbidden = [statement for statement in reported if self._forbidden(statement)]
+        if many and groups:
+            alone: list[_Group] = []
+            join(alone, [statement for statement in forbidden if not self._shown_beside(groups, statement)])
+            groups += alone
+        else:
+            join(groups, forbidden)
         for statement in self.said:
             if statement.kind == "adjustment":
                 _add_adjustment(groups, statement)
         return groups
 
     def _join_once(self, groups: list[_Group], said: list[Statement]) -> None:
+        # Beside a conversion without a number, what has no permission speaks of it, whatever its number.
+        beside = bool(groups) and not groups[0].number
         for statement in said:
-            if statement.number:
+            if statement.number and not beside:
                 _add_numbered(groups, statement)
-        unnumbered = [statement for statement in said if not statement.number]
+        unnumbered = [statement for statement in said if beside or not statement.number]
         if groups:
             counting = min(groups, key=self._claim)
             counting.said += unnumbered
@@ -225,40 +250,68 @@ class _Case:
     def _claim(self, group: _Group) -> tuple[int, int, str]:
         """The least is the number that counts: the most trusted source, then the one received first."""
         trust = max(_trust(one) - (10 if self._forbidden(one) else 0) for one in group.said)
-        first = min(group.said, key=_age)
+        first = min([one for one in group.said if not self._forbidden(one)] or group.said, key=_age)
         return -trust, first.received_ms, first.receipt
+
+    def _shown_beside(self, groups: list[_Group], statement: Statement) -> bool:
+        """Whether it belongs to a conversion that others made: that of its number, or the first near it."""
+        for group in sorted(groups, key=lambda group: group.began):
+            near = self._near(group, statement) and not statement.number
+            if near or (statement.number and statement.number == group.number):
+                group.beside.append(statement)
+                return True
+        return False
+
+    def _near(self, group: _Group, statement: Statement) -> bool:
+        window_ms = to_ms(self.goal.dedupe_window) if self.goal else 0
+        return not group.ambiguous and abs(statement.received_ms - group.began[0]) <= window_ms
 
     def _join_many(self, groups: list[_Group], said: list[Statement]) -> None:
         for statement in said:
             if statement.number:
                 _add_numbered(groups, statement)
-        assert self.goal is not None  # noqa: S101  only a goal can repeat
-        window_ms = to_ms(self.goal.dedupe_window)
         for statement in said:
-            if not statement.number:
-                _add_unnumbered(groups, statement, window_ms)
+            if statement.number:
+                continue
+            before = [one for one in groups if not one.ambiguous and one.began < _age(statement)]
+            bare = statement.amount is None and self._meaning(statement.status) in {"approved", "rejected"}
+            if bare and len(before) == 1:
+                before[0].said.append(statement)
+            elif bare and before:
+                groups.append(_Group("", [statement]))
+                groups[-1].ambiguous = True
+            else:
+                self._add_unnumbered(groups, statement)
+
+    def _add_unnumbered(self, groups: list[_Group], statement: Statement) -> None:
+        for group in sorted(groups, key=lambda group: group.began):
+            if self._near(group, statement) and statement.kind not in [one.kind for one in group.said]:
+                group.said.append(statement)
+                return
+        groups.append(_Group("", [statement]))
 
     # Rules 2, 4 and 5, and the statuses.
 
     def _conversion(self, group: _Group) -> Expected:
         merged = self._merged(group)
         made_by = min((one for one in merged if one.kind != "adjustment"), key=_age)
+        self._read_the_catalog_of(made_by)
         credited, late = self._credited(made_by)
         payout, revenue, no_rate = self._money(merged, made_by, credited)
         status, reason = self._status(group, merged, made_by, credited, late, no_rate=no_rate)
-        owed = status == "approved" and not made_by.test
+        owed = status == "approved" and not made_by.test and credited is not None
         return Expected(
             goal_id=self.goal_id,
             number=group.number,
             status=status,
             reason=int(reason),
             affiliate_id=credited.affiliate_id if credited else 0,
-            payout=_stated(merged, "payout", payout) if owed else ZERO,
-            revenue=_stated(merged, "revenue", revenue) if owed else ZERO,
-            payout_currency=_currency(self.goal, "payout"),
-            revenue_currency=_currency(self.goal, "revenue"),
-            observations=len({statement.receipt for statement in group.said}),
-            kinds=tuple(sorted({statement.kind for statement in group.said})),
+            payout=payout if owed else ZERO,
+            revenue=revenue if owed else ZERO,
+            payout_currency=_currency(self.goal, "payout") if credited else "",
+            revenue_currency=_currency(self.goal, "revenue") if credited else "",
+            observations=len({statement.receipt for statement in [*group.said, *group.beside]}),
+            kinds=tuple(sorted({statement.kind for statement in [*group.said, *group.beside]})),
             test=made_by.test,
         )
 
@@ -300,9 +353,9 @@ class _Case:
             return by_network, Reason.ADJUSTMENT
         if credited is None:
             return "pending", Reason.AWAITING_CLICK
-        forbidden = self._forbidden(made_by)
-        if forbidden:
-            return "rejected", Reason(forbidden)
+        if self._forbidden(made_by):
+            most_trusted = [one for one in merged if one.kind != "adjustment"][-1]
+            return "rejected", Reason(self._forbidden(most_trusted))
         barred = self._barred(credited)
         if barred:
             return "rejected", barred
@@ -310,8 +363,11 @@ class _Case:
             return "rejected", Reason.UNKNOWN_GOAL
         if late:
             return "rejected", late
-        if max(0, made_by.occurred_ms - credited.occurred_ms) < to_ms(self.offer.min_time):
+        since_ms = max(0, made_by.occurred_ms - credited.occurred_ms)
+        if credited.kind == "click" and since_ms < to_ms(self.offer.min_time):
             return "rejected", Reason.TOO_SOON
+        if group.ambiguous:
+            return "rejected", Reason.AMBIGUOUS_STATEMENT
         if not group.counts:
             return "rejected", Reason.DUPLICATE_CONVERSION
         if made_by.test:
@@ -326,7 +382,7 @@ class _Case:
             return "pending", Reason.BOT_CLICK
         if no_rate:
             return "pending", Reason.NO_EXCHANGE_RATE
-        if self.goal.confirm == "postback" and all(one.kind in {"pixel", "iframe"} for one in merged):
+        if self.goal.confirm == "postback" and all(one.kind != "postback" for one in merged):
             return "pending", Reason.NO_CONFIRMATION
         if stated == "approved":
             return "approved", Reason.NONE
@@ -376,14 +432,18 @@ class _Case:
         currency = currency or _currency(goal, "payout")
         day = times.from_ms(made_by.occurred_ms)[:10]
         sums: list[Decimal] = []
+        missing = False
         for side in ("payout", "revenue"):
+            stated = _stated(merged, side)
+            if stated is not None:
+                sums.append(stated)
+                continue
             price = _price(catalog, goal, side, credited)
             rate = _rate(catalog, currency, _currency(goal, side), day) if price.percent and amount else ZERO
-            if rate is None:
-                return ZERO, ZERO, True
-            exact = price.fixed + amount * price.percent * rate / 100
+            missing = missing or rate is None
+            exact = price.fixed + amount * price.percent * rate / 100 if rate is not None else ZERO
             sums.append(rounded(exact, _currency(goal, side)) if exact else ZERO)
-        return sums[0], sums[1], False
+        return sums[0], sums[1], missing
 
 
 def _add_numbered(groups: list[_Group], statement: Statement) -> None:
@@ -394,15 +454,6 @@ def _add_numbered(groups: list[_Group], statement: Statement) -> None:
         group.said.append(statement)
 
 
-def _add_unnumbered(groups: list[_Group], statement: Statement, window_ms: int) -> None:
-    for group in sorted(groups, key=lambda group: group.began_ms):
-        near = abs(statement.received_ms - group.began_ms) <= window_ms
-        if near and statement.kind not in [one.kind for one in group.said]:
-            group.said.append(statement)
-            return
-    groups.append(_Group("", [statement]))
-
-
 def _add_adjustment(groups: list[_Group], statement: Statement) -> None:
     """The network speaks of a conversion by its number; without one, where only one can be meant."""
     meant = [group for group in groups if group.number == statement.number] if statement.number else groups
@@ -411,13 +462,10 @@ def _add_adjustment(groups: list[_Group], statement: Statement) -> None:
         (counting or meant)[0].said.append(statement)
 
 
-def _stated(merged: list[Statement], side: str, otherwise: Decimal) -> Decimal:
-    """What the network stated as owed, else what the terms give."""
-    for statement in reversed(merged):
-        stated: Decimal | None = getattr(statement, side)
-        if stated is not None:
-            return stated
-    return otherwise
+def _stated(merged: list[Statement], side: str) -> Decimal | None:
+    """What the network stated as owed; it needs no terms and no rate."""
+    found = (getattr(statement, side) for statement in reversed(merged))
+    return next((stated for stated in found if stated is not None), None)
 
 
 def _currency(goal: Goal | None, side: str) -> str:
