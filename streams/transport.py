@@ -37,6 +37,7 @@ MAX_RECORDS: Final = 4_000  # of one fetch; a fetch is decided in one go, this i
 MAX_PARTITION_BYTES: Final = 256 << 10  # prefetched for each of 5 topics x 64 partitions: 80 MB at the worst
 FETCH_WAIT_MS: Final = 500  # how long a broker may hold back an empty answer
 LOOK_S: Final = 2.0  # between two looks for a lost fetch
+CLOSE_S: Final = 5.0  # to leave the group; who does not is missed after the session's time
 COMMIT_S: Final = 5.0  # then it counts as failed, and the next one carries it
 
 StartAt = Callable[[frozenset[TP]], Awaitable[Mapping[TP, int] | None]]
@@ -101,6 +102,14 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # un
     def on_crash(self, msg: str, *fmt: Any, **_: Any) -> None:
         """One line; the worker sees the crash and ends the process."""
         log.error("%s", msg.format(*fmt))
+
+    async def on_thread_stop(self) -> None:
+        """The group was left where Kafka is there to hear it; where it is not, aiokafka's tasks end cancelled."""
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await super().on_thread_stop()
+        except (asyncio.CancelledError, KafkaError, TimeoutError) as error:
+            log.warning("Kafka was not told that this worker leaves: %r", error)
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """Whether Kafka has the offsets now. No answer ends the process: the next commit carries them."""

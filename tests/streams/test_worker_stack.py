@@ -1,4 +1,4 @@
-"""The joiner on the real Kafka: joins, kills at each moment, poison, replays, hand-overs, a broker that goes."""
+"""The joiner on the real Kafka: joins, kills at each moment, poison, replays, hand-overs, lost brokers."""
 
 import asyncio
 import itertools
