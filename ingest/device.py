@@ -35,16 +35,20 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     is_bot: bool = False
 
 
+# Programs' HTTP libraries that ua-parser counts among the spiders, while curl, requests and a dozen others are
+# not: networks forward clicks from server to server with any of them.
+_LIBRARY: Final = re.compile(r"(Python-urllib|Java)/").match
+
 _parser = ua_parser.Parser(Resolver(load_builtins()))
 
 
 @lru_cache(maxsize=_REMEMBERED)
 def read(user_agent: str) -> Device:
-    """What the user agent says; a bot is what ua-parser's published list calls a spider."""
+    """What the user agent says; a bot is what ua-parser's list calls a spider, but for HTTP libraries."""
     found = _parser.parse(user_agent)
     os, browser, device = found.os, found.user_agent, found.device
     family = os.family if os else ""
-    is_bot = device is not None and device.family == "Spider"
+    is_bot = device is not None and device.family == "Spider" and not _LIBRARY(user_agent)
     brand = (device.brand or "") if device else ""
     return Device(
         device_type="bot" if is_bot else _type(user_agent, family),

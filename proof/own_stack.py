@@ -20,6 +20,7 @@ class OwnStack(Server):
     """
 
     name = "up"
+    grace_s = 60.0  # its own parts have theirs, one after the other
 
     def __init__(
         self, directory: Path, catalog: Path | None = None, settings: Mapping[str, str] | None = None

@@ -64,4 +64,4 @@ def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Pa
 
     yield start
     for stack in started:
-        stack.stop(60.0)
+        stack.stop()

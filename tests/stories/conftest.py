@@ -110,7 +110,7 @@ async def world(
         addresses = {"shop": shop.url("", "shop.localhost"), "tracker": affiliate.url("")}
         catalog.write_text(CATALOG.format(**addresses), "utf-8")
         stack = own_stack(catalog)
-        shop.edge_url = stack.addresses.collector.replace("127.0.0.1", "edge.localhost")
+        shop.edge_url = stack.addresses.collector
         yield World(stack, shop, affiliate, Warehouse(ClickHouse(stack.settings)), http)
 
 
