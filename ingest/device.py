@@ -35,8 +35,8 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     is_bot: bool = False
 
 
-# Programs' HTTP libraries that ua-parser counts among the spiders, while curl, requests and a dozen others are
-# not: networks forward clicks from server to server with any of them.
+# HTTP libraries that ua-parser counts among the spiders, while curl, requests and a dozen others are not:
+# networks forward clicks from server to server with any of them.
 _LIBRARY: Final = re.compile(r"(Python-urllib|Java)/").match
 
 _parser = ua_parser.Parser(Resolver(load_builtins()))
