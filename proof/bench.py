@@ -1,8 +1,8 @@
 """The benchmark: CPU-seconds per 1 000 events and resident memory, by process, on the whole stack.
 
-`python -m proof.bench [--clicks N]` starts a stack of its own, plays the simulator's traffic through it, waits
-until all of it is in ClickHouse and verified, and prints a table. CPU-seconds are the operating system's; the
-simulator's own are not among them.
+`python -m proof.bench [--clicks N]` starts a stack of its own, plays the simulator's traffic through it,
+waits until all of it is verified in ClickHouse, and prints a table. CPU-seconds are the operating system's;
+those of the simulator are not among them.
 """
 
 import argparse
