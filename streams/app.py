@@ -65,19 +65,24 @@ def build(settings: Settings, handle: Handle, start_at: StartAt, released: Relea
 
 
 class OneLine(logging.Filter):
-    """What the libraries log: one line, and one a minute from one place."""
+    """What the libraries may say: Faust its errors, one line each and one a minute from one place.
 
-    # A broker that is away makes hundreds.
+    Aiokafka says nothing: a broker that is away makes hundreds of its lines, and our outage tells it in one.
+    verbose: everything passes.
+    """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, verbose: bool, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
+        self._verbose = verbose
         self._clock = clock
         self._last: dict[tuple[str, int], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line is to be written; a library's trace is cut to its error."""
-        if not record.name.startswith(_LIBRARIES):
+        if self._verbose or not record.name.startswith(_LIBRARIES):
             return True
+        if record.levelno < logging.ERROR or record.name.startswith("aiokafka"):
+            return False
         place, now = (record.pathname, record.lineno), self._clock()
         if now - self._last.get(place, -_QUIET_S) < _QUIET_S:
             return False

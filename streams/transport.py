@@ -104,7 +104,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # un
         log.error("%s", msg.format(*fmt))
 
     async def on_thread_stop(self) -> None:
-        """The group was left where Kafka is there to hear it; where it is not, aiokafka's tasks end cancelled."""
+        """The group was left, if Kafka is there to hear it; if not, aiokafka's tasks end cancelled."""
         try:
             async with asyncio.timeout(CLOSE_S):
                 await super().on_thread_stop()

@@ -56,7 +56,7 @@ class Worker:
     async def run(self) -> None:
         """Everything is started in order; the stop closes in the opposite one."""
         for handler in logging.getLogger().handlers:
-            handler.addFilter(app.OneLine())
+            handler.addFilter(app.OneLine(verbose=self._settings.log_level == "DEBUG"))
         health = Health("joiner")
         self._life.on_close("health", health.close)
         self._follower = Follower(self._settings, on_version=lambda _: self._catalog_came.set())

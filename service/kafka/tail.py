@@ -42,15 +42,16 @@ class Tail:
     def read(self, max_records: int, timeout_s: float) -> list[Record]:
         """Waits up to timeout_s for the first, then takes what is there."""
         records = []
+        heard = False  # at_end outlasts the broker: an outage would end at every look
         messages = self._client.consume(1, timeout_s)
         for message in messages + (self._client.consume(max_records - 1, 0) if messages else []):
             error = message.error()
             if error is None:
                 records.append(record_of(message, self._prefix))
-                self.at_end = False
+                self.at_end, heard = False, True
             elif error.code() in AT_END:
-                self.at_end = True
-        if records or self.at_end:
+                self.at_end = heard = True
+        if heard:
             self._server.found()
         return records
 

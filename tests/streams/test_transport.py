@@ -314,6 +314,20 @@ def test_partitions_of_one_number_meet_in_one_worker_and_each_worker_gets_some(w
         assert all(each == numbers[0] for each in numbers)
 
 
+def test_the_consumer_deals_by_range_commits_nothing_by_itself_and_has_bounds(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(transport.aiokafka, "AIOKafkaConsumer", lambda **more: given.update(more))
+    made = thread(None)
+    made.app = SimpleNamespace(conf=SimpleNamespace(id="p-joiner"))
+    made._create_worker_consumer(made.transport)
+    assert given["partition_assignment_strategy"] == [RangePartitionAssignor]
+    assert given["enable_auto_commit"] is False
+    assert (given["group_id"], given["auto_offset_reset"]) == ("p-joiner", "earliest")
+    assert (given["max_poll_records"], given["max_partition_fetch_bytes"]) == (4_000, 256 << 10)
+
+
 def test_security_settings_reach_aiokafka():
     given = Settings(kafka_security="sasl_plaintext", kafka_user="u", kafka_password="p")  # noqa: S106  a test's
     assert transport._security(given) == {
@@ -325,20 +339,26 @@ def test_security_settings_reach_aiokafka():
     assert transport._security(Settings(kafka_security="ssl"))["ssl_context"] is not None
 
 
-def test_libraries_say_one_line_a_minute_from_one_place_and_no_traces():
+def line(name: str, lineno: int = 1, level: int = logging.ERROR) -> logging.LogRecord:
+    trace = (ValueError, ValueError("why"), None)
+    return logging.LogRecord(name, level, "file.py", lineno, "it %s", ("broke",), trace)
+
+
+def test_faust_says_its_errors_one_line_a_minute_from_one_place_without_traces():
     now = [0.0]
-    quiet = app.OneLine(lambda: now[0])
-
-    def line(name: str, lineno: int = 1) -> logging.LogRecord:
-        trace = (ValueError, ValueError("why"), None)
-        return logging.LogRecord(name, logging.ERROR, "file.py", lineno, "it %s", ("broke",), trace)
-
-    first = line("aiokafka.conn")
+    quiet = app.OneLine(verbose=False, clock=lambda: now[0])
+    first = line("faust.app")
     assert quiet.filter(first)
     assert (first.getMessage(), first.exc_info) == ("it broke (ValueError('why'))", None)
-    assert not quiet.filter(line("aiokafka.conn"))
-    assert quiet.filter(line("aiokafka.conn", lineno=2))
-    assert quiet.filter(line("streams.joiner"))
-    assert quiet.filter(line("streams.joiner"))
+    assert not quiet.filter(line("faust.app"))
+    assert quiet.filter(line("faust.app", lineno=2))
+    assert not quiet.filter(line("faust.app", lineno=3, level=logging.WARNING))
     now[0] = 60.0
-    assert quiet.filter(line("aiokafka.conn"))
+    assert quiet.filter(line("faust.app"))
+
+
+def test_aiokafka_says_nothing_and_we_all_unless_everything_is_asked_for():
+    quiet, verbose = app.OneLine(verbose=False), app.OneLine(verbose=True)
+    assert not quiet.filter(line("aiokafka.conn"))
+    assert [quiet.filter(line("streams.joiner", level=logging.INFO)) for _ in range(2)] == [True, True]
+    assert verbose.filter(line("aiokafka.conn", level=logging.DEBUG))

@@ -202,7 +202,7 @@ async def test_what_cannot_be_handled_ends_the_process_uncommitted_and_nothing_f
     rig.decide = None
     await joiner.handle(fetch(record(postback())))
     rig.decide = decide
-    await joiner.handle(fetch(record(postback("t2", 3), 1)))
+    await joiner.handle(fetch(record(postback("t2", 3))))
     assert ["t1" in str(each) for each in rig.failures] == [True]
     assert (rig.kafka.commits, rig.kafka.sent) == ({}, [])
 
