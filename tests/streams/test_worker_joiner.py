@@ -166,11 +166,14 @@ async def test_what_was_stored_and_not_sent_is_sent_first_at_the_next_start(rig:
     assert rig.outbox() == []
 
 
-async def test_a_record_below_the_states_offset_is_not_read_twice(rig: Rig):
+async def test_a_record_below_the_states_offset_is_passed_over(rig: Rig):
     joiner = await rig.started()
     await joiner.handle(fetch(record(postback())))
-    await joiner.handle(fetch(record(postback()), record(postback(sequence=3), 1)))
-    assert [case.version for case in cases(rig.kafka.sent)] == [version(1), version(2)]
+    await joiner.handle(fetch(record(postback()), record(postback("t2", 3), 1)))
+    assert [(case.transaction_id, case.version) for case in cases(rig.kafka.sent)] == [
+        ("t1", version(1)),
+        ("t2", version(1)),
+    ]
 
 
 async def test_what_kafka_does_not_take_now_is_sent_until_it_does(rig: Rig):
