@@ -7,11 +7,10 @@ from typing import Any
 
 import faust
 from faust.app.base import BootStrategy
-from faust.app.base import logger as faust_logger
 
 from schemas.topics import FACTS
 from service.settings import Settings
-from streams.transport import Fetch, FetchTransport, Released, StartAt, WholeFetch
+from streams.transport import FAUST_LOG, Fetch, FetchTransport, Released, StartAt, WholeFetch
 
 GROUP = "joiner"  # without the prefix
 
@@ -30,7 +29,7 @@ class App(faust.App):  # type: ignore[misc]  # untyped
     """An app that leaves no directory of Faust's tables behind: it has none."""
 
     BootStrategy = Boot
-    logger = faust_logger  # else mode makes one of our module's name, and Faust's chatter looks like ours
+    logger = FAUST_LOG
 
     def _create_directories(self) -> None:
         """Nothing."""

@@ -135,7 +135,9 @@ class Joiner:
             for partition in list(self._open.values()):
                 await self._resume(partition)
             await self._send()
-            return sum(bool(partition.waiting(b"", 1)) for partition in self._open.values())
+            waiting = sum(bool(partition.waiting(b"", 1)) for partition in self._open.values())
+            self._metrics.waiting.set(waiting)
+            return waiting
 
     def stop(self) -> None:
         """Nothing more is taken; the fetch in work comes to its end."""

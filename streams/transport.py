@@ -30,6 +30,7 @@ from service import outage
 from service.settings import Settings
 
 log = logging.getLogger(__name__)
+FAUST_LOG: Final = logging.getLogger("faust.joiner")  # else mode names one as our module: its chatter as ours
 
 WRITTEN_FOR: Final = {"faust-streaming": "0.15.3", "aiokafka": "0.14.0"}  # a test compares, and their sources
 
@@ -77,7 +78,7 @@ class WholeFetch(faust.Schema):  # type: ignore[misc]  # untyped
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # untyped
     """aiokafka's consumer in its own thread: its heartbeats do not wait for a batch."""
 
-    logger = driver.logger  # else mode makes one of our module's name, and Faust's chatter looks like ours
+    logger = FAUST_LOG
 
     async def _fetch_records(
         self,
@@ -155,19 +156,21 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # un
 class Consumer(driver.Consumer):  # type: ignore[misc]  # untyped
     """Yields fetches; commits what was handled."""
 
-    logger = driver.logger
+    logger = FAUST_LOG
 
     transport: "FetchTransport"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._handled: dict[TP, int] = {}
-        self.committed_at = time.monotonic()
+        self.behind_since = 0.0
+        """Since when something is handled and not committed, by the monotonic clock; 0 when nothing is."""
 
     def handled(self, offsets: Mapping[TP, int]) -> None:
         """Everything before these offsets has taken effect: the next commit may say so."""
         for tp, offset in offsets.items():
             self._handled[tp] = max(offset, self._handled.get(tp, 0))
+        self.behind_since = self.behind_since or time.monotonic()
 
     def uncommitted(self) -> int:
         """How many partitions were handled further than is committed."""
@@ -253,7 +256,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # untyped
         if not mine or not await self._commit(mine):
             return False
         self._committed_offset.update(mine)
-        self.committed_at = time.monotonic()
+        self.behind_since = time.monotonic() if self.uncommitted() else 0.0
         return True
 
     def on_buffer_full(self, tp: TP) -> None:

@@ -5,7 +5,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from schemas.topics import FACTS
 from service import lifetime, outage, settings
@@ -18,6 +18,9 @@ from service.settings import Settings
 from streams import app, decide
 from streams.joiner import Joiner
 from streams.metrics import Metrics
+
+if TYPE_CHECKING:
+    from streams.transport import Consumer
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +55,7 @@ class Worker:
         self._kafka = outage.of(f"Kafka at {life.settings.kafka}")
         self._catalog_came = asyncio.Event()
         self._waiting_since = 0.0
+        self._consumer: Consumer | None = None
 
     async def run(self) -> None:
         """Everything is started in order; the stop closes in the opposite one."""
@@ -76,7 +80,7 @@ class Worker:
     async def _join(self) -> None:
         joiner = self._joiner
         faust = app.build(self._settings, joiner.handle, joiner.start_at, joiner.released)
-        joiner.consumer = faust.consumer
+        joiner.consumer = self._consumer = faust.consumer
         self._life.on_close("faust", lambda: self._leave(faust))
         await faust.start()
         self._life.spawn(self._watch(faust), "faust")
@@ -133,16 +137,24 @@ class Worker:
         health.check("assigned", lambda: "" if self._joiner.assigned else "no partitions assigned yet")
         health.check("catalog", lambda: "; ".join(self._follower.alarms()))
         health.check("moving", self._stuck)
+        health.check("committing", self._uncommitted)
         health.check("waiting", self._waiting)
 
     def _stuck(self) -> str:
-        since = self._joiner.busy_since
-        lasts = time.monotonic() - since if since else 0.0
-        return f"one fetch has been in work for {lasts:.0f} s" if lasts > STUCK_S else ""
+        return _lasting(self._joiner.busy_since, STUCK_S, "one fetch is in work")
+
+    def _uncommitted(self) -> str:
+        since = self._consumer.behind_since if self._consumer else 0.0
+        return _lasting(since, STUCK_S, "what was handled is not committed")
 
     def _waiting(self) -> str:
-        lasts = time.monotonic() - self._waiting_since if self._waiting_since else 0.0
-        return f"transactions wait for a catalog version since {lasts:.0f} s" if lasts > WAITING_S else ""
+        return _lasting(self._waiting_since, WAITING_S, "transactions wait for a catalog version")
+
+
+def _lasting(since: float, limit_s: float, what: str) -> str:
+    """What has lasted too long, or nothing. since: by the monotonic clock, 0 for not at all."""
+    lasts = time.monotonic() - since if since else 0.0
+    return f"{what} since {lasts:.0f} s" if lasts > limit_s else ""
 
 
 def _missing_topics(config: Settings) -> str:

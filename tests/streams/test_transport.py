@@ -185,6 +185,19 @@ async def test_a_failed_commit_is_not_taken_for_done(rig: Rig):
     assert rig.thread.commits == [{CLICKS: 3}, {CLICKS: 3}]
 
 
+async def test_how_long_something_is_uncommitted_is_told_and_ends_with_the_commit(rig: Rig):
+    assert rig.consumer.behind_since == 0.0
+    rig.thread.commit_works = False
+    rig.consumer.handled({CLICKS: 3})
+    since = rig.consumer.behind_since
+    await rig.consumer.commit()
+    rig.consumer.handled({CLICKS: 4})
+    assert rig.consumer.behind_since == since > 0.0
+    rig.thread.commit_works = True
+    await rig.consumer.commit()
+    assert rig.consumer.behind_since == 0.0
+
+
 async def test_partitions_that_were_taken_away_are_not_committed(rig: Rig):
     rig.consumer.handled({CLICKS: 3, PIXELS: 10})
     rig.thread.assigned = {PIXELS}

@@ -13,11 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas import facts
+from schemas.catalog_versions import History
 from schemas.reasons import Reason
 from service.errors import Problem
 from service.kafka import Outgoing, Record
 from streams import batch
 from streams.batch import Batch, Decide, Tally
+from streams.decide import Decision, decide_transaction
 from streams.state import Partition, Store
 from tests.streams.joining import (
     NOON_MS,
@@ -81,6 +83,10 @@ def test_clicks_alone_are_not_even_decided(state: Partition):
 
     assert absorbed(state, [record(click(sequence=each)) for each in range(1, 9)], never)[0] == []
     assert state.headers(["t1"])[0].facts == 8
+
+
+def test_the_rules_make_no_case_of_clicks_alone_which_is_what_lets_us_not_ask_them():
+    assert decide_transaction([click(), click(sequence=2)], History()) == Decision({}, {}, [])
 
 
 def test_a_case_is_not_sent_where_its_content_did_not_change(state: Partition):
