@@ -21,6 +21,9 @@ from service.errors import Unreachable
 
 PATIENCE_S = 120.0  # that long the same request is sent again: longer than any restart of a collector
 PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+# A no that comes at once was said without trying. After a wait it means that nobody can tell: what the edge
+# handed to Kafka in vain for 2 s may arrive all the same.
+DOUBTFUL_S = 1.0
 APART_S = 0.003  # between statements whose order matters: the edge's clock counts milliseconds
 SURPRISES = 20  # that are kept for the report
 
@@ -90,18 +93,12 @@ class Player:
         }
         own_id = {"aff_click_id": f"{self._sent.tag}-{journey.number}"}
         target = f"/{kind}?{urlencode(ours | own_id | journey.visit)}"
-        transaction_id = ""
-        deadline_s = time.monotonic() + PATIENCE_S
-        while not transaction_id:
-            answer = await self._settled(person, kind, target, None)
-            good = _REDIRECT if kind == "click" else _ACCEPTED
-            if answer.status != good:
-                self._surprise(target, answer, good)
-                return None, ""
-            transaction_id = _id_of(answer)
-            if not transaction_id:
-                # Sent on, but recorded by nobody: the redirect never waits. The person will click again.
-                await self._pause(0, deadline_s, "the collector redirects without recording")
+        answer = await self._settled(person, kind, target, None)
+        good = _REDIRECT if kind == "click" else _ACCEPTED
+        transaction_id = _id_of(answer)
+        if answer.status != good or not transaction_id:
+            self._surprise(target, answer, good)
+            return None, ""
         self._sent.facts[kind].accepted += 1
         now_ms = self._now_ms(person)
         return Visit(
@@ -180,26 +177,28 @@ class Player:
         )
 
     async def _settled(self, person: _Person, kind: str, target: str, step: Step | None) -> Answer:
-        """The answer that is neither lost nor 503; until then the same request is sent again."""
+        """The answer that is neither lost nor a no for now; until then the same request is sent again."""
         headers = _headers(person, kind)
         deadline_s = time.monotonic() + PATIENCE_S
         attempt = 0
         while True:
             self.requests += 1
+            asked_s = time.monotonic()
             try:
                 answer = await self._wire.get(target, headers)
             except Lost as lost:
-                if lost.may_be_accepted and not (step and step.is_refused):
-                    self._sent.facts[kind].lost += 1
-                    person.answers_lost += 1
-                    person.is_uncertain |= step is not None and not person.journey.exact
-                why = str(lost)
+                may_be_accepted, why = lost.may_be_accepted, str(lost)
             else:
-                if answer.status != _UNAVAILABLE:
+                why = _unavailable(kind, answer)
+                if not why:
                     if kind in {"click", "impression"}:
                         person.cookie = answer.headers.get("set-cookie", "").split(";")[0] or person.cookie
                     return answer
-                why = "503"
+                may_be_accepted = time.monotonic() - asked_s > DOUBTFUL_S
+            if may_be_accepted and not (step and step.is_refused):
+                self._sent.facts[kind].lost += 1
+                person.answers_lost += 1
+                person.is_uncertain |= step is not None and not person.journey.exact
             self.sent_again += 1
             await self._pause(attempt, deadline_s, why)
             attempt += 1
@@ -228,6 +227,18 @@ def _headers(person: _Person, kind: str) -> dict[str, str]:
         return {"User-Agent": people.SHOP_SERVER, "Accept": "application/json"}
     headers = {"User-Agent": person.journey.browser.user_agent, "Accept-Language": "de-DE,de;q=0.9,en;q=0.5"}
     return {**headers, "Cookie": person.cookie} if person.cookie else headers
+
+
+def _unavailable(kind: str, answer: Answer) -> str:
+    """Why the same request must be sent again; empty where the answer stands.
+
+    A click that nothing could take is redirected all the same, with an ID but without its cookie.
+    """
+    if answer.status == _UNAVAILABLE:
+        return "503"
+    if kind == "click" and answer.status == _REDIRECT and "set-cookie" not in answer.headers:
+        return "the collector redirects without recording"
+    return ""
 
 
 def _id_of(answer: Answer) -> str:

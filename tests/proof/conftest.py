@@ -1,5 +1,6 @@
 """An edge that is none: checks IDs, answers as the collector does, keeps what it accepted in memory."""
 
+import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator
@@ -23,6 +24,8 @@ class FakeEdge:
     """accepted: (path, parameters) as they came.
 
     unavailable, silent: how many of the next requests get 503, or are accepted and get no answer.
+    delay_s: how long a 503 takes.
+    unrecorded: how many of the next clicks are redirected, but taken by nobody.
     silent_after: after so many answers one is not given.
     forgetful: it signs with a key by which it does not verify.
     """
@@ -30,6 +33,8 @@ class FakeEdge:
     def __init__(self) -> None:
         self.accepted: list[tuple[str, dict[str, str]]] = []
         self.unavailable = 0
+        self.unrecorded = 0
+        self.delay_s = 0.0
         self.silent = 0
         self.silent_after = -1
         self.forgetful = False
@@ -39,6 +44,7 @@ class FakeEdge:
     async def answer(self, request: web.Request) -> web.Response:
         if self.unavailable:
             self.unavailable -= 1
+            await asyncio.sleep(self.delay_s)  # what this edge is about, not a wait for anything
             return web.Response(status=503)
         stated = dict(parse_qsl(request.query_string))
         if request.path in {"/click", "/impression"}:
@@ -54,6 +60,9 @@ class FakeEdge:
 
     def _visit(self, request: web.Request, stated: dict[str, str]) -> web.Response:
         made = transaction_id.make(self._keys, int(time.time() * 1000), secrets.token_bytes(7))
+        if self.unrecorded and request.path == "/click":
+            self.unrecorded -= 1
+            return web.Response(status=302, headers={"Location": f"https://shop.example/?t={made}"})
         self.accepted.append((request.path, stated))
         letter = "c" if request.path == "/click" else "v"
         cookie = {"Set-Cookie": f"rt={letter}{stated['offer_id']}.{made}; Path=/; HttpOnly"}

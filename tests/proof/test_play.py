@@ -5,6 +5,7 @@ from typing import Literal
 
 import pytest
 
+from proof import play
 from proof.people import BROWSERS
 from proof.play import Player
 from proof.scenario import CLASSES, Journey, Plan, Step
@@ -139,6 +140,23 @@ async def test_a_request_answered_503_is_sent_again_and_counts_once(player: Play
     (line,) = await player.play(sale())
     assert (player.sent_again, line.observations, line.observations_at_most) == (3, 1, 0)
     assert (edge.count("/click"), edge.count("/postback")) == (1, 1)
+
+
+async def test_a_503_after_a_wait_may_have_been_accepted_all_the_same(
+    player: Player, edge: FakeEdge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(play, "DOUBTFUL_S", 0.02)
+    await player.play(sale())
+    edge.unavailable, edge.delay_s = 1, 0.03
+    await player.play(sale())
+    assert player._sent.facts["click"] == Count(accepted=2, lost=1)
+
+
+async def test_a_click_that_is_redirected_unrecorded_is_made_again(player: Player, edge: FakeEdge) -> None:
+    edge.unrecorded = 1
+    (line,) = await player.play(sale())
+    assert (edge.count("/click"), player.sent_again, player.surprises) == (1, 1, [])
+    assert line.transaction_id == edge.accepted[-1][1]["transaction_id"]
 
 
 async def test_a_click_whose_answer_is_lost_is_made_again_and_counted_as_perhaps_accepted(
