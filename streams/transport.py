@@ -12,6 +12,7 @@ loses some (faust-streaming#606, #316, #596, and every exception in an agent ack
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
@@ -200,7 +201,10 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # untyped
 
     async def rewind(self, offsets: Mapping[TP, int]) -> None:
         """Reading goes on at these offsets. Safe at any time: what was handled is known by its offset."""
-        await self.seek_wait({tp: offset for tp, offset in offsets.items() if tp in self.assignment()})
+        with contextlib.suppress(
+            IllegalStateError
+        ):  # taken away meanwhile: its next owner knows where to begin
+            await self.seek_wait({tp: offset for tp, offset in offsets.items() if tp in self.assignment()})
 
     @faust.Service.task  # type: ignore[untyped-decorator]  # untyped
     async def _look_for_holes(self) -> None:

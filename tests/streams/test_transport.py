@@ -232,6 +232,14 @@ async def test_a_fetch_that_faust_dropped_is_read_again_also_on_a_quiet_topic(ri
     assert rig.thread.seeks == [{CLICKS: 0}]
 
 
+async def test_reading_again_what_was_just_taken_away_ends_nothing(rig: Rig):
+    async def gone(_offsets: object) -> None:
+        raise IllegalStateError("not assigned")
+
+    rig.thread.seek_wait = gone  # type: ignore[method-assign]
+    await rig.consumer.rewind({CLICKS: 0})
+
+
 async def test_a_fetch_in_work_or_done_is_no_hole(rig: Rig):
     rig.thread.position = 3
     rig.start = {CLICKS: 0}
