@@ -1,8 +1,8 @@
 """The administrator: topics and groups, what is known of them and done to them."""
 
 import time
-from collections.abc import Iterable, Mapping
-from typing import Any, Self
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Self, TypeVar
 
 import confluent_kafka as ck
 from confluent_kafka import admin as cka
@@ -15,6 +15,9 @@ from service.settings import Settings
 
 # A longer retention than asked for is the operator's choice; a shorter one loses what state expects to find.
 _AT_LEAST = frozenset({"retention.ms", "retention.bytes", "max.message.bytes"})
+
+
+T = TypeVar("T")
 
 
 class Admin:
@@ -182,11 +185,28 @@ class Admin:
         }
         if not asked:
             return {}
+        return self._settled(lambda: self._listed(asked))
+
+    def _listed(self, asked: dict[Any, Any]) -> dict[Partition, int]:
         futures = self._client.list_offsets(asked, request_timeout=self._deadline_s)
         return {
             (each.topic.removeprefix(self._prefix), each.partition): int(self._answer(future).offset)
             for each, future in futures.items()
         }
+
+    def _settled(self, ask: Callable[[], T]) -> T:
+        """The answer, asked again while a leader or coordinator moves; Unreachable at the deadline."""
+        ends = time.monotonic() + self._deadline_s
+        while True:
+            try:
+                return ask()
+            except ck.KafkaException as error:
+                code = error.args[0].code()
+                if code not in SILENT and code not in MOVING:
+                    raise
+                if time.monotonic() > ends:
+                    raise self._unreachable() from error
+                time.sleep(0.1)
 
     def committed(self, group: str) -> dict[Partition, tuple[int, str]]:
         """Offset and note that a group holds of each partition of our topics.
@@ -202,7 +222,7 @@ class Admin:
         member = {"group.id": self._prefix + group, "enable.auto.commit": False}
         client = made(ck.Consumer, connection(self._settings, **member))
         try:
-            found = self._committed(client, asked) if asked else []
+            found = self._settled(lambda: client.committed(asked, self._deadline_s)) if asked else []
         finally:
             client.close()
         return {
@@ -210,21 +230,6 @@ class Admin:
             for each in found
             if each.offset >= 0
         }
-
-    def _committed(self, client: Any, asked: list[Any]) -> list[Any]:
-        ends = time.monotonic() + self._deadline_s
-        while True:
-            try:
-                found: list[Any] = client.committed(asked, self._deadline_s)
-            except ck.KafkaException as error:
-                code = error.args[0].code()
-                if code not in SILENT and code not in MOVING:
-                    raise
-                if time.monotonic() > ends:
-                    raise self._unreachable() from error
-                time.sleep(0.1)
-            else:
-                return found
 
     def groups(self) -> list[str]:
         """The consumer groups of this installation (with an empty prefix: of the cluster)."""

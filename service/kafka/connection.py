@@ -32,8 +32,15 @@ NO_TOPIC = _codes("UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION
 _LOST = _codes("_ALL_BROKERS_DOWN", "_RESOLVE", "_AUTHENTICATION", "_SSL")
 SILENT = _codes("_TIMED_OUT", "_TRANSPORT", "_ALL_BROKERS_DOWN", "_RESOLVE", "REQUEST_TIMED_OUT")
 AT_END = _codes("_PARTITION_EOF")
-# A group's coordinator starts or moves: it answers within seconds.
-MOVING = _codes("NOT_COORDINATOR", "COORDINATOR_NOT_AVAILABLE", "COORDINATOR_LOAD_IN_PROGRESS", "_WAIT_COORD")
+# A partition's leader or a group's coordinator starts or moves: another asking within seconds is answered.
+MOVING = _codes(
+    "NOT_LEADER_FOR_PARTITION",
+    "LEADER_NOT_AVAILABLE",
+    "NOT_COORDINATOR",
+    "COORDINATOR_NOT_AVAILABLE",
+    "COORDINATOR_LOAD_IN_PROGRESS",
+    "_WAIT_COORD",
+)
 
 
 class _Quiet(logging.Filter):
