@@ -1,0 +1,235 @@
+"""`roundtrip trace ID`: the story of a transaction: facts, decisions with their reasons, where each lies."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from console import render
+from schemas.reasons import Reason
+from service import stack_file
+from service.clickhouse import ClickHouse
+from service.errors import No
+
+MOST: Final = 20  # transactions that one order number or click ID is shown for
+MOST_ROWS: Final = 1_000  # of each kind in one story
+MAX_ID: Final = 500
+
+Row = Mapping[str, Any]
+
+# Where an ID may stand, in the order in which people hold one in their hands.
+_FIND = """
+SELECT DISTINCT transaction_id FROM
+(
+    SELECT transaction_id FROM click_facts WHERE transaction_id = {lower:String}
+    UNION ALL SELECT transaction_id FROM impression_facts WHERE transaction_id = {lower:String}
+    UNION ALL SELECT transaction_id FROM observation_facts WHERE transaction_id = {lower:String}
+    UNION ALL SELECT transaction_id FROM conversions WHERE conversion_id = {lower:String}
+    UNION ALL SELECT transaction_id FROM click_facts WHERE receipt_id = {lower:String}
+    UNION ALL SELECT transaction_id FROM impression_facts WHERE receipt_id = {lower:String}
+    UNION ALL SELECT transaction_id FROM observation_facts WHERE receipt_id = {lower:String}
+    UNION ALL SELECT transaction_id FROM observation_facts WHERE conversion_unique_id = {asked:String}
+    UNION ALL SELECT transaction_id FROM click_facts WHERE aff_click_id = {asked:String}
+    UNION ALL SELECT transaction_id FROM impression_facts WHERE aff_click_id = {asked:String}
+)
+ORDER BY transaction_id LIMIT {most:UInt32}
+"""
+
+# name in the story -> view, order
+_PARTS: Final = {
+    "clicks": ("clicks", "received_at, receipt_id"),
+    "impressions": ("impressions", "received_at, receipt_id"),
+    "observations": ("observations", "received_at, receipt_id"),
+    "conversions": ("conversions", "goal_id, received_at, conversion_id"),
+    "history": ("conversion_history", "goal_id, version, conversion_id"),
+    "deliveries": ("deliveries", "at, notice_id, attempt"),
+}
+_QUARANTINED = "SELECT * FROM quarantine WHERE key = {of:String} ORDER BY at LIMIT {most:UInt32}"
+
+
+def told(asked: str, clickhouse: ClickHouse) -> list[dict[str, Any]]:
+    """The story of each transaction that the ID means, by transaction ID; No where it means none.
+
+    asked: a transaction ID, conversion ID, receipt ID, order number or affiliate's click ID.
+    """
+    asked = asked.strip()[:MAX_ID]
+    words = {"asked": asked, "lower": asked.lower(), "most": MOST + 1}
+    found = [str(row[0]) for row in clickhouse.query(_FIND, words).rows] if asked else []
+    if not found:
+        raise No(
+            f"{asked!r} is no transaction, conversion, receipt, order number or affiliate's click ID here;"
+            " what arrived in the last seconds may still be on its way: roundtrip lag"
+        )
+    return [_story(transaction, clickhouse) for transaction in found[:MOST]]
+
+
+def _story(transaction: str, clickhouse: ClickHouse) -> dict[str, Any]:
+    of = {"of": transaction, "most": MOST_ROWS}
+    story: dict[str, Any] = {"transaction_id": transaction}
+    for part, (view, order) in _PARTS.items():
+        # View and order are ours; what a person asked for is a bound parameter.
+        rows = f"SELECT * FROM {view} WHERE transaction_id = {{of:String}}"  # noqa: S608  as said
+        story[part] = _rows(clickhouse, f"{rows} ORDER BY {order} LIMIT {{most:UInt32}}", of)
+    story["quarantine"] = _rows(clickhouse, _QUARANTINED, of)
+    return story
+
+
+def _rows(clickhouse: ClickHouse, sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    found = clickhouse.query(sql, parameters)
+    return [dict(zip(found.names, row, strict=True)) for row in found.rows]
+
+
+# The story in words
+
+
+def words(story: Mapping[str, Any]) -> list[str]:
+    """The story in lines: what arrived, what was decided and why, what partners were told."""
+    lines = [f"transaction {story['transaction_id']}", "", "what arrived"]
+    lines += _facts(story)
+    lines += ["", "what was decided"]
+    for conversion in story["conversions"]:
+        lines += _conversion(conversion, story["history"])
+    if not story["conversions"]:
+        lines.append("  nothing: nobody has reported a sale of it")
+    lines += ["", "what partners were told"]
+    lines += [_delivery(row) for row in story["deliveries"]] or ["  nothing"]
+    if story["quarantine"]:
+        lines += ["", "what could not be used", *(_quarantined(row) for row in story["quarantine"])]
+    return [render.plain(line) for line in lines]
+
+
+def _facts(story: Mapping[str, Any]) -> list[str]:
+    told_by: tuple[tuple[str, Callable[[Row], str]], ...] = (
+        ("clicks", _click),
+        ("impressions", _impression),
+        ("observations", _observation),
+    )
+    timed = [(row["received_at"], tell(row), row) for part, tell in told_by for row in story[part]]
+    lines = []
+    for at, line, row in sorted(timed, key=lambda each: (each[0], each[2]["receipt_id"])):
+        lines += [f"  {render.shown(at)}  {line}", f"      {_place(row)}"]
+    return lines
+
+
+def _click(row: Row) -> str:
+    why = f" because {Reason(row['redirect_reason']).sentence}" if row["redirect_reason"] else ""
+    return f"click on offer {row['offer_id']} by {_affiliate(row)}, sent to {row['redirect_url']}{why}"
+
+
+def _impression(row: Row) -> str:
+    return f"impression of offer {row['offer_id']} by {_affiliate(row)}"
+
+
+def _affiliate(row: Row) -> str:
+    own = f" (its click {row['aff_click_id']})" if row["aff_click_id"] else ""
+    return f"affiliate {row['affiliate_id']}{own}{', a bot' if row['is_bot'] else ''}"
+
+
+def _observation(row: Row) -> str:
+    stated = [
+        ("goal", row["goal"]),
+        ("order", row["conversion_unique_id"]),
+        ("amount", _amount(row["sale_amount"], row["sale_currency"])),
+        ("status", row["status"]),
+        ("proven by", row["proven_by"]),
+        ("stated by", row["stated_by"]),
+        ("why", row["why"]),
+        ("problems", ", ".join(row["problems"])),
+    ]
+    test = "test " if row["test"] else ""
+    return ", ".join([f"{test}{row['kind']}", *(f"{name} {value}" for name, value in stated if value)])
+
+
+def _amount(amount: Any, currency: str) -> str:
+    return "" if amount is None else f"{render.shown(amount)} {currency}".strip()
+
+
+def _place(row: Row) -> str:
+    version = f"catalog {row['catalog_version']}"
+    return f"receipt {row['receipt_id']} at {row['edge']}, {version}, {_where(row)}"
+
+
+def _where(row: Row) -> str:
+    return f"Kafka {row['kafka_topic']}/{row['kafka_partition']} offset {row['kafka_offset']}"
+
+
+def _conversion(row: Row, history: Iterable[Row]) -> list[str]:
+    kind = "test conversion" if row["test"] else "conversion"
+    lines = [f"  {kind} {row['conversion_id']} of goal {row['goal_id']}: {_verdict(row)}"]
+    credit = f"the {row['credited_by']} {row['click_receipt_id']}" if row["credited_by"] else "nothing yet"
+    lines.append(
+        f"      credited to {credit}; {row['observations']} observations: {', '.join(row['observed_by'])}"
+    )
+    lines.append(f"      payout {_price(row, 'payout')}; revenue {_price(row, 'revenue')}")
+    lines.append(f"      catalog {row['catalog_version']}, {_where(row)}")
+    mine = [each for each in history if each["conversion_id"] == row["conversion_id"]]
+    lines += [
+        f"      {render.shown(each['decided_at'])}  {_version(each)}: {_verdict(each)}" for each in mine
+    ]
+    return lines
+
+
+def _verdict(row: Row) -> str:
+    why = row["reason_detail"] or (Reason(row["reason"]).sentence if row["reason"] else "")
+    copy = f", duplicate of {row['duplicate_of']}" if row["duplicate_of"] else ""
+    because = f" ({row['reason']}: {why})" if row["reason"] else ""
+    return f"{row['status']}{because}{copy}"
+
+
+def _price(row: Row, side: str) -> str:
+    owed, nominal = row[side], row[f"{side}_nominal"]
+    if not row[f"{side}_rule"]:
+        return f"{render.shown(owed)}, no price was looked up"
+    rate = f" at the rate {row[f'{side}_rate'].normalize():f}" if row[f"{side}_rate"] != 1 else ""
+    terms = f" (the terms give {render.shown(nominal)})" if nominal != owed else ""
+    return f"{render.shown(owed)} {row[f'{side}_currency']} by {row[f'{side}_rule']}{rate}{terms}"
+
+
+def _version(row: Row) -> str:
+    """The rules' release and the number of facts, which together are a version (schemas.decisions)."""
+    return f"version {row['version'] >> 32}.{row['version'] & 0xFFFFFFFF}"
+
+
+def _delivery(row: Row) -> str:
+    status = f" with {row['http_status']}" if row["http_status"] else ""
+    detail = f": {row['detail']}" if row["detail"] else ""
+    whom = f"affiliate {row['affiliate_id']} about {row['conversion_id']}: {row['url']}"
+    return f"  {render.shown(row['at'])}  attempt {row['attempt']} {row['outcome']}{status}{detail}, {whom}"
+
+
+def _quarantined(row: Row) -> str:
+    where = f"Kafka {row['topic']}/{row['partition']} offset {row['offset']}"
+    return f"  {render.shown(row['at'])}  by the {row['reader']}: {row['detail']} ({where})"
+
+
+# The command
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The ID and the format."""
+    parser.add_argument(
+        "id",
+        metavar="ID",
+        help="a transaction ID, conversion ID, receipt, order number or an affiliate's own click ID",
+    )
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+    stack_file.add_dir_argument(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """0: the story is on standard output; 1 where nothing is known of the ID."""
+    clickhouse = ClickHouse(stack_file.settings_for(args.dir))
+    try:
+        stories = told(args.id, clickhouse)
+    finally:
+        clickhouse.close()
+    if args.format == "json":
+        sys.stdout.write(render.as_json(stories).decode())
+    else:
+        sys.stdout.write(text(stories))
+    return 0
+
+
+def text(stories: Sequence[Mapping[str, Any]]) -> str:
+    """The stories for people."""
+    return "\n".join("".join(f"{line}\n" for line in words(story)) for story in stories)
