@@ -10,10 +10,11 @@ from console.lag import Lag
 from console.report import Answer
 
 REPORTS: Final = ("offers", "affiliates", "hours")  # what the front page shows
+MOST_ROWS: Final = 100  # of a report on the front page; the command and the API give all
 REFRESH_S: Final = 15
 
 STYLE: Final = """
-body { margin: 0 auto; max-width: 76rem; padding: 1.5rem 1.25rem 4rem; color: #1c2430; background: #fafaf8;
+body { margin: 0 auto; max-width: 96rem; padding: 1.5rem 1.25rem 4rem; color: #1c2430; background: #fafaf8;
        font: .95rem/1.5 system-ui, sans-serif; }
 header { display: flex; flex-wrap: wrap; gap: 1rem; align-items: center; justify-content: space-between;
          border-bottom: 1px solid #d9dde3; padding-bottom: .8rem; }

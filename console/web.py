@@ -138,7 +138,8 @@ class Console:
 
     def _front(self) -> str:
         lags = lag.measure(self._settings, time.time())
-        reports = [report.answer(Asked(name=name), self._settings, self._clickhouse) for name in page.REPORTS]
+        asked = [Asked(name=name, limit=page.MOST_ROWS) for name in page.REPORTS]
+        reports = [report.answer(each, self._settings, self._clickhouse) for each in asked]
         return page.front(reports, lags)
 
     async def _trace_page(self, request: web.Request) -> web.Response:
