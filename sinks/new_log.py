@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from service import outage
 from service.errors import Unavailable
 from service.kafka import Admin, Partition
 from service.settings import Settings
@@ -80,6 +81,7 @@ class Watch:
         self._group = group
         self._topics = tuple(topics)
         self._asked = time.monotonic()
+        self._server = outage.of(f"Kafka at {settings.kafka}")
         self.identities: Mapping[str, str] = {}
 
     def assigned(self, partitions: list[Partition]) -> Mapping[Partition, int]:
@@ -97,6 +99,12 @@ class Watch:
             log.warning("%s", line)
         self.identities = identities
         return found.offsets
+
+    def problem(self) -> str:
+        """Why nothing can be read now, for /readyz; empty while all is well."""
+        if self._server.since:
+            return "cannot be reached"
+        return "" if self.identities else "no partitions yet"
 
     async def verify(self) -> None:
         """Unavailable where a log became another since the assignment; asks Kafka once in a while."""

@@ -113,9 +113,11 @@ class Notifier:
                 await source.close()
 
     async def _serve(self, source: Source, progress: Progress) -> None:
-        committed_at = time.monotonic()
+        began = committed_at = time.monotonic()
         while not self._stopping.is_set():
             await self._take(source, progress)
+            if source.assigned():
+                self.reading.calm(began)
             if time.monotonic() - committed_at > COMMIT_S:
                 committed_at = time.monotonic()
                 await self._commit(source, progress)
@@ -256,9 +258,7 @@ async def main(life: Lifetime) -> None:
         watch=watch,
         registry=health.registry,
     )
-    health.check(
-        "kafka", lambda: notifier.reading.problem or ("" if watch.identities else "no partitions yet")
-    )
+    health.check("kafka", lambda: notifier.reading.problem or watch.problem())
     health.check("deliveries", lambda: notifier.telling.problem)
     port = await health.serve(config.host, config.port)
     life.on_close("health", health.close)

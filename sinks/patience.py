@@ -10,6 +10,7 @@ log = logging.getLogger(__name__)
 
 FIRST_S = 0.25
 MOST_S = 5.0  # how late a recovery may be noticed
+CALM_S = 2.0  # what fails at once, each time anew, must not be told as well in between
 
 
 class Patience:
@@ -36,6 +37,11 @@ class Patience:
         self._delay_s = min(max(FIRST_S, self._delay_s * 2), MOST_S)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), self._delay_s)
+
+    def calm(self, began: float) -> None:
+        """Nothing went wrong since `began` (monotonic), long enough to call it well though nothing came."""
+        if self._delay_s and time.monotonic() - began > CALM_S:
+            self.over()
 
     def over(self) -> None:
         """It worked: the next wait is a first one. Cheap while all is well."""

@@ -31,6 +31,7 @@ GATHER_S = 0.05  # between two small reads, each of which costs a thread's wake-
 SMALL_READ = 100
 READ_RECORDS = 1_000  # in one read; the records of a read are in memory whatever their size
 BATCH_BYTES = 32 * 1024 * 1024  # bounds the memory where records are large
+SLOW_S = 10.0  # a batch takes 0.1 s; a server that hangs is given up after ROUNDTRIP_CLICKHOUSE_TIMEOUT_S
 HOLD_S = 60.0  # how often a waiting writer shows Kafka that it lives; the limit is 15 minutes
 INSERT = {"max_partitions_per_insert_block": 0}  # one insert whatever months it holds
 
@@ -76,9 +77,16 @@ class Writer:
         self._watch = watch
         self._figures = Figures(registry)
         self._carried: list[Record] = []
+        self._inserting: dict[str, float] = {}  # table -> since when
         server = outage.of(f"ClickHouse at {settings.clickhouse}")
         self.storing = Patience("storing in ClickHouse", stopping, lambda: server.since > 0)
         self.reading = Patience("reading from Kafka", stopping)
+
+    def trouble(self) -> str:
+        """Why nothing is stored now, for /readyz; empty while all is well."""
+        lasts = time.monotonic() - min(self._inserting.values(), default=time.monotonic())
+        slow = f"an insert has been in work for {lasts:.0f} s" if lasts > SLOW_S else ""
+        return self.storing.problem or slow
 
     async def run(self) -> None:
         """Until the stop; a Reader that gave up, or whose logs are others by now, is replaced."""
@@ -96,11 +104,14 @@ class Writer:
                 await source.close()
 
     async def _serve(self, source: Source) -> None:
+        began = time.monotonic()
         while not self._stopping.is_set():
             if records := await self._gathered(source):
                 self.reading.over()
                 await self._held(source, self.store(records))
                 await self._commit(source, batches.offsets(records))
+            if source.assigned():
+                self.reading.calm(began)
             await self._watch.verify()
 
     async def _gathered(self, source: Source) -> list[Record]:
@@ -157,7 +168,7 @@ class Writer:
         body = batches.body(rows)
         token = batches.token(body)
         while True:
-            began = time.perf_counter()
+            began = self._inserting[table] = time.monotonic()
             try:
                 await asyncio.to_thread(self._storage.insert_raw, table, body, token=token, settings=INSERT)
             except Unavailable as error:
@@ -165,7 +176,9 @@ class Writer:
                 if self._stopping.is_set():
                     raise
                 continue
-            self._figures.insert_s.labels(table).observe(time.perf_counter() - began)
+            finally:
+                self._inserting.pop(table, None)
+            self._figures.insert_s.labels(table).observe(time.monotonic() - began)
             self._figures.rows.labels(table).inc(len(rows))
             self.storing.over()
             return
@@ -247,8 +260,8 @@ async def main(life: Lifetime) -> None:
         watch=watch,
         registry=health.registry,
     )
-    health.check("kafka", lambda: writer.reading.problem or ("" if watch.identities else "no partitions yet"))
-    health.check("clickhouse", lambda: writer.storing.problem)
+    health.check("kafka", lambda: writer.reading.problem or watch.problem())
+    health.check("clickhouse", writer.trouble)
     port = await health.serve(config.host, config.port)
     life.on_close("health", health.close)
     work = life.spawn(writer.run(), "writer")

@@ -2,7 +2,9 @@
 
 import pytest
 
-from sinks.new_log import Kept, beginnings, identity_changes
+from service import outage
+from service.settings import Settings
+from sinks.new_log import Kept, Watch, beginnings, identity_changes
 
 KEPT = Kept(partition=("clicks", 1), offset=50, identity="c:1", log="c:1", start=0, end=80)
 
@@ -31,3 +33,15 @@ def test_a_log_at_its_very_end_is_no_new_one() -> None:
 
 def test_a_topic_made_anew_is_noticed() -> None:
     assert identity_changes({"a": "c:1", "b": "c:2"}, {"a": "c:1", "b": "c:3"}) == ["b"]
+
+
+def test_a_lost_kafka_is_told_to_balancers_and_operators() -> None:
+    watch = Watch(Settings(kafka="127.0.0.1:7"), "group", ["clicks"])
+    assert watch.problem() == "no partitions yet"
+    watch.identities = {"clicks": "cluster:topic"}
+    assert watch.problem() == ""
+    kafka = outage.of("Kafka at 127.0.0.1:7")
+    kafka.lost("refused")
+    assert watch.problem() == "cannot be reached"
+    kafka.found()
+    assert watch.problem() == ""

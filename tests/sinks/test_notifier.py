@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from schemas import decisions
 from schemas.decisions import Delivery, Notice
+from service.errors import Unavailable
 from service.kafka import Record
 from sinks import notifier, patience
 from sinks.dial import Answer
@@ -261,3 +262,22 @@ async def test_a_fault_of_our_own_ends_the_process_uncommitted(tmp_path: Path) -
         async with asyncio.timeout(10):
             await bench.notifier.run()
     assert bench.committed() == 0
+
+
+async def test_a_replaced_reader_is_well_again_though_no_notice_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "CALM_S", 0.05)
+    bench = Bench(tmp_path, [])
+    bench.source.partitions = frozenset({("notices", 0)})
+    good, attempts = bench.source.read, iter([Unavailable("fatal")])
+
+    async def read(max_records: int, timeout_s: float) -> list[Record]:
+        for error in attempts:
+            raise error
+        return await good(max_records, timeout_s)
+
+    bench.source.read = read  # type: ignore[method-assign]
+    async with bench.running():
+        await until(lambda: bool(bench.notifier.reading.problem))
+        await until(lambda: not bench.notifier.reading.problem)

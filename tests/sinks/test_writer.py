@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import logging
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -269,3 +270,38 @@ async def test_a_reader_that_gave_up_is_replaced(tmp_path: Path) -> None:
     async with bench.running():
         await until(lambda: bool(fresh.commits))
     assert bench.source.closed
+
+
+async def test_a_replaced_reader_is_well_again_though_nothing_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "CALM_S", 0.05)
+    bench = Bench(tmp_path, [])
+    fresh = FakeSource()
+    fresh.partitions = frozenset({("clicks", 0)})
+
+    async def read(*_: object) -> list[Record]:
+        bench.sources.append(fresh)
+        raise Unavailable("fatal")
+
+    bench.source.read = read  # type: ignore[assignment, method-assign]
+    async with bench.running():
+        await until(lambda: bool(bench.writer.reading.problem))
+        await until(lambda: not bench.writer.reading.problem)
+
+
+async def test_an_insert_that_hangs_is_trouble_before_it_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "SLOW_S", 0.05)
+    bench, answer = Bench(tmp_path, clicks(1)), threading.Event()
+
+    def insert(*_: object, **__: object) -> int:
+        answer.wait(10)
+        return 1
+
+    monkeypatch.setattr(bench.storage, "insert_raw", insert)
+    async with bench.running():
+        await until(lambda: bench.writer.trouble() == "an insert has been in work for 0 s")
+        answer.set()
+        await until(lambda: not bench.writer.trouble())
