@@ -39,6 +39,7 @@ INTERRUPTED = 130
 APPROVED = """
 SELECT conversion_id FROM conversions
 WHERE status = 'approved' AND NOT test AND affiliate_id = {affiliate:UInt32} AND offer_id = {offer:UInt32}
+ORDER BY length(observed_by) DESC, observations DESC, conversion_id
 """
 REPORT = ("report", "offers", "--by", "offer,affiliate")
 
@@ -122,8 +123,9 @@ class _Demo:
             )
             await self._command("verify", "--truth", str(self._truth), "--only")
             await self._command(*REPORT)
-            await self._command("trace", await self._most_told())
-            await self._told(affiliate)
+            approved = await self._approved()
+            await self._told(affiliate, approved)
+            await self._command("trace", approved[0])  # the one that was reported in most ways
             await self._command("lag")
             await self._fresh()
 
@@ -141,12 +143,13 @@ class _Demo:
         if code:
             raise _Failed(f"roundtrip {words[0]} ended with {code}", code)
 
-    async def _most_told(self) -> str:
-        """The transaction whose conversion was reported most often: the best story."""
-        lines = await asyncio.to_thread(truth.read, self._truth)
-        if not lines:
+    async def _approved(self) -> list[str]:
+        """What stands approved of the offer and affiliate whose tracker wants to be told."""
+        whose = {"affiliate": SUBSCRIBER, "offer": SUBSCRIBED_OFFER}
+        found = await asyncio.to_thread(self._clickhouse.query, APPROVED, whose)
+        if not found.rows:
             raise No("no conversion was played; say a greater --clicks")
-        return max(lines, key=lambda line: (len(line.kinds), line.observations)).transaction_id
+        return [str(row[0]) for row in found.rows]
 
     async def _fresh(self) -> None:
         sent = truth.read_sent(self._truth)
@@ -162,11 +165,9 @@ class _Demo:
         _say(f"  under the load above, until it was stored:  {stored}")
         _say(f"  afterwards, until a query saw it:           {seen}")
 
-    async def _told(self, affiliate: Affiliate) -> None:
+    async def _told(self, affiliate: Affiliate, approved: list[str]) -> None:
         """The affiliate's tracker was told every approved conversion that it asked for, each once."""
-        whose = {"affiliate": SUBSCRIBER, "offer": SUBSCRIBED_OFFER}
-        rows = await asyncio.to_thread(self._clickhouse.query, APPROVED, whose)
-        wanted = {str(row[0]) for row in rows.rows}
+        wanted = set(approved)
         with contextlib.suppress(TimeoutError):
             await affiliate.wait_until(
                 lambda calls: wanted <= {_about(call) for call in calls}, CALLS_WITHIN_S
