@@ -114,13 +114,15 @@ class Worker:
         while True:
             try:
                 missing = await asyncio.to_thread(_missing_topics, self._settings)
-            except Unreachable as error:
-                missing = str(error)
-            if not missing:
-                break
-            if missing != said:
-                log.warning("%s; waiting", missing)
-            said = missing
+            except Unreachable:
+                self._kafka.lost("no answer; is it running, and is ROUNDTRIP_KAFKA right?")
+            else:
+                self._kafka.found()
+                if not missing:
+                    return
+                if missing != said:
+                    log.warning("%s; waiting", missing)
+                said = missing
             await asyncio.sleep(RETRY_S)
 
     async def _resume(self) -> None:
