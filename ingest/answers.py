@@ -110,6 +110,8 @@ _TYPES: Final = {
     Face.HASOFFERS: "text/plain; charset=utf-8",
     Face.HASOFFERS_JSON: "application/json",
 }
+# The faces of postbacks, which alone may have a body.
+_ALLOWED: Final = dict.fromkeys((Face.VERDICT, Face.HASOFFERS, Face.HASOFFERS_JSON), "GET, HEAD, POST")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -119,6 +121,8 @@ def answer(face: Face, result: Result) -> Answer:
     headers = {"Cache-Control": "no-store", "Server": "roundtrip"}
     if result.cookie:
         headers["Set-Cookie"] = result.cookie
+    if result.ending is Ending.WRONG_METHOD:
+        headers["Allow"] = _ALLOWED.get(face, "GET, HEAD")
     if kind.again:
         headers["Retry-After"] = str(RETRY_AFTER_S)
     if result.location:

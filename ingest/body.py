@@ -1,18 +1,20 @@
 """Bodies: the parameters of a POST, as a form or as one flat JSON object."""
 
+import json
 from typing import Any, Final
-
-import msgspec
 
 from ingest.parameters import Pair, split
 
 FORM: Final = "application/x-www-form-urlencoded"
 JSON: Final = "application/json"
-_decode = msgspec.json.Decoder(dict[str, Any], float_hook=str).decode  # a float would change an amount
 
 
 class Unreadable(ValueError):
     """The body holds no parameters; the text says why."""
+
+
+class _Members(list[tuple[str, Any]]):
+    """A JSON object: every member, as often as it was sent."""
 
 
 def pairs(body: bytes, content_type: str) -> list[Pair]:
@@ -29,19 +31,38 @@ def pairs(body: bytes, content_type: str) -> list[Pair]:
 
 def _json(body: bytes) -> list[Pair]:
     try:
-        stated = _decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        stated = _decode(body.decode("utf-8-sig"))
+        if isinstance(stated, _Members):
+            return [(_encodable(name), _encodable(_text(value))) for name, value in stated]
+    except Unreadable:
+        raise
+    except (ValueError, RecursionError) as error:
         raise Unreadable(f"the body is no JSON object: {error}") from error
-    return [(_text(name), _text(value)) for name, value in stated.items()]
+    raise Unreadable("the body is no JSON object")
+
+
+def _no_number(text: str) -> str:
+    raise ValueError(f"{text} is no number")
+
+
+# Not msgspec: it would keep the last of two members of one name, where two amounts are a conflict. Numbers
+# stay as they are written: a float would change an amount.
+_decode = json.JSONDecoder(
+    object_pairs_hook=_Members, parse_float=str, parse_int=str, parse_constant=_no_number
+).decode
 
 
 def _text(value: Any) -> str:
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
+        return value
     if value is None:
         return ""
     if isinstance(value, bool):
         return "1" if value else "0"
-    if isinstance(value, int):
-        return str(value) if value.bit_length() < 512 else ""  # noqa: PLR2004  no parameter is such a number
     raise Unreadable("the body must be one flat JSON object: no lists, no objects inside")
+
+
+def _encodable(text: str) -> str:
+    """The text; half of a surrogate pair, which JSON can write and nothing can keep, is a ValueError."""
+    text.encode()
+    return text

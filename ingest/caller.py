@@ -82,7 +82,7 @@ class Proxies:
 
     def _forwarded(self, ip: str, headers: Headers) -> str:
         """The first address from the right that is no trusted proxy; what is no address ends the search."""
-        for hop in reversed(",".join(_all(headers, "X-Forwarded-For")).split(",")):
+        for hop in reversed(",".join(every(headers, "X-Forwarded-For")).split(",")):
             found = address(hop)
             if not found:
                 return ip
@@ -98,7 +98,7 @@ def _country(headers: Headers) -> str:
     return stated if known else ""
 
 
-def _all(headers: Headers, name: str) -> list[str]:
+def every(headers: Headers, name: str) -> list[str]:
     """Every header of the name, where the mapping can hold several."""
     getall = getattr(headers, "getall", None)
     return list(getall(name, [])) if getall else [headers.get(name, "")]

@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from ingest.caller import every
 from schemas import transaction_id
 from schemas.transaction_id import Keyring, Verdict
 
@@ -88,5 +89,6 @@ def _genuine(keyring: Keyring, entry: Entry) -> bool:
 
 def of(headers: Mapping[str, str]) -> list[Entry]:
     """The entries of a request."""
-    header = headers.get("Cookie")
-    return read(header) if header else []
+    if "Cookie" not in headers:
+        return []
+    return read("; ".join(every(headers, "Cookie")))

@@ -27,7 +27,8 @@ class BodyFault(Enum):
 
     TOO_LONG = "the body is too long"
     STALLED = "the body did not come in time"
-    GARBLED = "the body is not what its headers say"
+    COMPRESSED = "the body must not be compressed"
+    CUT = "the body is not what its headers say"
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,14 +55,16 @@ def over_limit(asked: Asked, query: str, limits: Limits) -> Result | None:
         detail = f"the headers are longer than {limits.header_bytes} bytes"
         return Result(ending=Ending.HEADERS_TOO_LONG, reason=Reason.OVER_LIMIT, detail=detail)
     if isinstance(asked.body, BodyFault):
-        return Result(ending=_FAULTS[asked.body], reason=Reason.OVER_LIMIT, detail=asked.body.value)
+        ending, reason = _FAULTS[asked.body]
+        return Result(ending=ending, reason=reason, detail=asked.body.value)
     return None
 
 
 _FAULTS: Final = {
-    BodyFault.TOO_LONG: Ending.BODY_TOO_LONG,
-    BodyFault.STALLED: Ending.BODY_STALLED,
-    BodyFault.GARBLED: Ending.MALFORMED,
+    BodyFault.TOO_LONG: (Ending.BODY_TOO_LONG, Reason.OVER_LIMIT),
+    BodyFault.STALLED: (Ending.BODY_STALLED, Reason.OVER_LIMIT),
+    BodyFault.COMPRESSED: (Ending.MALFORMED, Reason.MALFORMED_EVENT),
+    BodyFault.CUT: (Ending.MALFORMED, Reason.MALFORMED_EVENT),
 }
 
 

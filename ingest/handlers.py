@@ -55,6 +55,7 @@ class Front:
                 lingering_time=LINGER_S,
                 max_line_size=_MAX_LINE,
                 max_field_size=_MAX_FIELD,
+                auto_decompress=False,  # what a caller compressed badly aiohttp logs as a fault of ours
             ),
             handle_signals=False,
         )
@@ -97,6 +98,8 @@ def _response(answer: Answer) -> web.Response:
 async def _body(request: web.BaseRequest, max_bytes: int) -> bytes | BodyFault:
     if (request.content_length or 0) > max_bytes:
         return BodyFault.TOO_LONG
+    if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        return BodyFault.COMPRESSED
     parts, size = [], 0
     try:
         async with asyncio.timeout(BODY_S):
@@ -107,9 +110,13 @@ async def _body(request: web.BaseRequest, max_bytes: int) -> bytes | BodyFault:
                 parts.append(part)
     except TimeoutError:
         return BodyFault.STALLED
-    except (web.RequestPayloadError, HttpProcessingError):
-        return BodyFault.GARBLED
+    except (web.RequestPayloadError, HttpProcessingError, ConnectionError):  # the last: the caller hung up
+        return BodyFault.CUT
     return b"".join(parts)
+
+
+def _headers_too_long(detail: str) -> Result:
+    return Result(ending=Ending.HEADERS_TOO_LONG, reason=Reason.OVER_LIMIT, detail=detail)
 
 
 class _Server(web.Server):
@@ -147,8 +154,9 @@ class _Protocol(web.RequestHandler):
             log.error("a request failed: %s", exc, exc_info=exc)
             result = Result(ending=Ending.BUG, reason=Reason.UNAVAILABLE)
         elif isinstance(exc, LineTooLong):
-            detail = "a line of the request is too long"
-            result = Result(ending=Ending.HEADERS_TOO_LONG, reason=Reason.OVER_LIMIT, detail=detail)
+            result = _headers_too_long("a line of the request is too long")
+        elif message == "Too many headers received":  # aiohttp has no class for it; it takes 128
+            result = _headers_too_long("the request has too many headers")
         else:
             detail = (message or "no HTTP request").splitlines()[0]
             result = Result(ending=Ending.MALFORMED, reason=Reason.MALFORMED_EVENT, detail=detail)

@@ -27,11 +27,22 @@ def read(text: str, zone: str, received_ms: int) -> int:
     return claimed
 
 
-def _iso(text: str, zone: str) -> int:
+def is_local(text: str) -> bool:
+    """Whether a text that can be read names no zone."""
+    text = text.strip()
+    return not _UNIX(text) and _written(text).tzinfo is None
+
+
+def _written(text: str) -> datetime:
+    """The moment as written; ValueError where there is none."""
     if plus := _LOST_PLUS(text):
         text = f"{plus[1]}+{plus[2]}"
+    return datetime.fromisoformat(text)
+
+
+def _iso(text: str, zone: str) -> int:
     try:
-        moment = datetime.fromisoformat(text)
+        moment = _written(text)
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=_zone(zone))
         return int(moment.astimezone(UTC).timestamp() * 1000)

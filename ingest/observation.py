@@ -28,6 +28,7 @@ _TEXTS: Final = (
     *(f"adv_unique{n}" for n in range(1, 6)),
 )
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
+_FALSE: Final = frozenset({"", "0", "false", "no", "off"})
 
 
 class _Stated(msgspec.Struct, frozen=True):
@@ -123,6 +124,7 @@ def _contents(stated: _Stated) -> dict[str, Any]:
     values, catalog = fields.values, stated.known.catalog.catalog
     _name_cuts(fields)
     goal, goal_id = _goal(catalog, values)
+    sale_amount, sale_currency = _sale(fields)
     contents: dict[str, Any] = {
         "transaction_id": stated.transaction_id,
         "received_at": times.from_ms(request.received_ms),
@@ -134,8 +136,8 @@ def _contents(stated: _Stated) -> dict[str, Any]:
         "affiliate_id": _id(fields, "aff_id"),
         "goal": goal,
         "goal_id": goal_id,
-        "sale_amount": _amount(fields),
-        "sale_currency": _currency(fields),
+        "sale_amount": sale_amount,
+        "sale_currency": sale_currency,
         "ip": request.caller.ip,
         "user_agent": request.caller.user_agent,
         "referer": request.caller.referer,
@@ -143,7 +145,7 @@ def _contents(stated: _Stated) -> dict[str, Any]:
         "conversion_user_agent": values.get("user_agent", "")[:MAX_USER_AGENT],
         "user_id": _hashed(known.keyring, values.get("user_id", "")),
         "consent": consent(values, opts_out=request.caller.opts_out),
-        "test": values.get("test", "").strip().lower() in _TRUE,
+        "test": _test(fields),
         "params": fields.params,
     }
     contents.update(texts(values, _TEXTS))
@@ -177,6 +179,20 @@ def _goal(catalog: Catalog, values: dict[str, str]) -> tuple[str, int]:
     return stated, GOAL_UNRESOLVED if resolved is None else resolved
 
 
+def _sale(fields: Fields) -> tuple[Decimal | None, str]:
+    """Amount and currency. An amount in a currency that nobody knows does not count.
+
+    Without its currency it would be taken for one in the payout's: 10000 "YEN" for 10000 dollars.
+    """
+    amount = _amount(fields)
+    text = fields.values.get("currency", "").strip().upper()
+    if not text or money.is_currency(text):
+        return amount, text
+    lost = ", so the amount does not count" if amount is not None else ""
+    fields.problems.append(f"currency: not an ISO 4217 code: {text[:10]!r}{lost}")
+    return None, ""
+
+
 def _amount(fields: Fields) -> Decimal | None:
     text = fields.values.get("amount", "").strip()
     if not text:
@@ -188,12 +204,11 @@ def _amount(fields: Fields) -> Decimal | None:
         return None
 
 
-def _currency(fields: Fields) -> str:
-    text = fields.values.get("currency", "").strip().upper()
-    if text and not money.is_currency(text):
-        fields.problems.append(f"currency: not an ISO 4217 code: {text[:10]!r}")
-        return ""
-    return text
+def _test(fields: Fields) -> bool:
+    text = fields.values.get("test", "").strip().lower()
+    if text not in _TRUE | _FALSE:
+        fields.problems.append(f"test: neither 1 nor 0: {text[:10]!r}")
+    return text in _TRUE
 
 
 def _customer_ip(fields: Fields) -> str:
@@ -216,11 +231,20 @@ def _occurred_ms(stated: _Stated) -> int:
     catalog = stated.known.catalog.catalog
     offer = catalog.offer(number(values.get("offer_id", "")))
     advertiser_id = offer.advertiser_id if offer else number(values.get("advertiser_id", ""))
+    zone = catalog.time_zone_of(advertiser_id)
     try:
-        return moments.read(text, catalog.time_zone_of(advertiser_id), received_ms)
+        claimed = moments.read(text, zone, received_ms)
     except ValueError as error:
         problems.append(f"datetime: {error}")
         return received_ms
+    if not advertiser_id and moments.is_local(text) and _other_zones(catalog, zone):
+        problems.append(f"datetime: without a zone or an offer: read in {zone}")
+    return claimed
+
+
+def _other_zones(catalog: Catalog, zone: str) -> bool:
+    """Whether the click's advertiser, whom only the joiner knows, may have another zone."""
+    return any(catalog.time_zone_of(advertiser.id) != zone for advertiser in catalog.advertisers)
 
 
 def _hashed(keyring: Keyring, user_id: str) -> str:

@@ -2,6 +2,7 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+from multidict import CIMultiDict
 
 from ingest import cookies
 from ingest.cookies import CLICK, MAX_ENTRIES, VIEW, Entry, last_visit, read, seen_ms, written
@@ -51,6 +52,12 @@ def test_an_entry_that_we_did_not_sign_is_no_visit() -> None:
 
 def test_the_last_visit_s_time_is_in_its_id() -> None:
     assert seen_ms([SEEN, OLD], CLICK, 7, KEYRING) == NOW_MS - 7_200_000
+
+
+def test_each_of_several_cookie_headers_is_read() -> None:
+    """HTTP/2 splits them, and not every proxy joins them again."""
+    value = written([], OLD, secure=True).partition(";")[0]
+    assert cookies.of(CIMultiDict([("Cookie", "a=b"), ("cookie", value)])) == [OLD]
 
 
 @given(st.text(max_size=300))

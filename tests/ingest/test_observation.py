@@ -156,6 +156,46 @@ async def test_an_unknown_goal_is_never_goal_0(query: str, goal: str, goal_id: i
     assert [(fact.goal, fact.goal_id) for fact in bench.kafka.facts()] == [(goal, goal_id)]
 
 
+async def test_an_amount_in_a_currency_that_nobody_knows_does_not_count() -> None:
+    """In the payout's currency, as one without a currency, 10000 "YEN" would be 10000 dollars."""
+    bench, verdict = await stated(f"transaction_id={ID}&amount=10000&currency=YEN")
+    (fact,) = bench.kafka.facts()
+    assert (fact.sale_amount, fact.sale_currency) == (None, "")
+    assert verdict["problems"] == ["currency: not an ISO 4217 code: 'YEN', so the amount does not count"]
+
+
+@pytest.mark.parametrize(
+    ("query", "problems"),
+    [
+        ("", ("datetime: without a zone or an offer: read in UTC",)),
+        ("&offer_id=7", ()),
+        ("&advertiser_id=1", ()),
+        ("Z", ()),
+        ("%2B01:00", ()),
+    ],
+)
+async def test_a_time_whose_zone_is_guessed_is_named(query: str, problems: tuple[str, ...]) -> None:
+    """The edge does not know the click's advertiser, whose zone may be another than the network's."""
+    bench, _ = await stated(f"transaction_id={ID}&datetime=2026-11-23T10:00:00{query}")
+    assert [fact.problems for fact in bench.kafka.facts()] == [problems]
+
+
+@pytest.mark.parametrize(
+    ("stated_test", "test", "problems"),
+    [
+        ("1", True, ()),
+        ("TRUE", True, ()),
+        ("0", False, ()),
+        ("false", False, ()),
+        ("", False, ()),
+        ("2", False, ("test: neither 1 nor 0: '2'",)),
+    ],
+)
+async def test_a_test_says_so_plainly(stated_test: str, test: bool, problems: tuple[str, ...]) -> None:  # noqa: FBT001  the expected value
+    bench, _ = await stated(f"transaction_id={ID}&test={stated_test}")
+    assert [(fact.test, fact.problems) for fact in bench.kafka.facts()] == [(test, problems)]
+
+
 async def test_only_a_server_may_say_when_it_happened() -> None:
     bench, _ = await stated(f"transaction_id={ID}&datetime=2026-11-23+10:00:00", "/pixel")
     (fact,) = bench.kafka.facts()
@@ -238,10 +278,18 @@ async def test_a_postback_may_come_as_a_form_or_as_json(body: bytes, kind: str) 
     assert (fact.sale_amount, fact.test, fact.conversion_unique_id) == (Decimal("12.10"), True, "A")
 
 
+async def test_two_different_values_for_one_member_of_a_json_object_are_refused() -> None:
+    bench = Bench()
+    body = f'{{"tid":"{ID}","amount":1,"amount":2}}'.encode()
+    found = await bench.edge.answer(post("/postback", body, "application/json"))
+    assert (found.status, msgspec.json.decode(found.body)["reason"]) == (400, Reason.CONFLICTING_VALUES)
+
+
 @pytest.mark.parametrize(
     ("body", "kind"),
     [
         (b"[1]", "application/json"),
+        (b'{"a":NaN}', "application/json"),
         (b'{"a":', "application/json"),
         (b'{"tid":{"a":1}}', "application/json"),
         (b'{"a":"\\ud800"}', "application/json"),
