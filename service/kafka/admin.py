@@ -9,7 +9,16 @@ from confluent_kafka import admin as cka
 
 from schemas.topics import TOPICS
 from service.errors import Problem, Unreachable
-from service.kafka.connection import MOVING, NO_TOPIC, SILENT, connection, made, missing_topic, sentence
+from service.kafka.connection import (
+    MOVING,
+    NO_TOPIC,
+    SILENT,
+    connection,
+    made,
+    missing_topic,
+    outage_of,
+    sentence,
+)
 from service.kafka.records import Description, Partition, TopicSpec
 from service.settings import Settings
 
@@ -30,6 +39,7 @@ class Admin:
         self._settings = settings
         self._prefix = settings.topic_prefix
         self._deadline_s = deadline_s
+        self._server = outage_of(settings)
         self._client = made(cka.AdminClient, connection(settings))
 
     def __enter__(self) -> Self:
@@ -39,15 +49,17 @@ class Admin:
         """Nothing to do: the client goes with the last reference."""
 
     def _answer(self, future: Any) -> Any:
-        """What Kafka answered."""
+        """What Kafka answered; that it did ends an outage."""
         try:
-            return future.result(self._deadline_s)
+            answer = future.result(self._deadline_s)
         except ck.KafkaException as error:
             if error.args[0].code() in SILENT:
                 raise self._unreachable() from error
             raise
         except TimeoutError as error:
             raise self._unreachable() from error
+        self._server.found()
+        return answer
 
     def _unreachable(self) -> Unreachable:
         return Unreachable(

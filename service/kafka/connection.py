@@ -1,6 +1,7 @@
 """Connections to Kafka: their configuration, their errors in words, and what a lost broker is told as."""
 
 import logging
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from service.settings import Settings
 log = logging.getLogger(__name__)
 
 ASK_S = 5.0  # for a question that a living broker answers in milliseconds
+LOOK_S = 1.0  # between two looks whether a lost broker is back, and the longest of one
 POLL_S = 0.25  # how late the poll thread may notice that it should end; deliveries wake it at once
 
 _ERROR = ck.KafkaError
@@ -32,10 +34,15 @@ NO_TOPIC = _codes("UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION
 _LOST = _codes("_ALL_BROKERS_DOWN", "_RESOLVE", "_AUTHENTICATION", "_SSL")
 SILENT = _codes("_TIMED_OUT", "_TRANSPORT", "_ALL_BROKERS_DOWN", "_RESOLVE", "REQUEST_TIMED_OUT")
 AT_END = _codes("_PARTITION_EOF")
-# A partition's leader or a group's coordinator starts or moves: another asking within seconds is answered.
+# A partition's leader or a group's coordinator starts or moves, or a broker that was away does not yet know
+# what it leads: another asking within seconds is answered.
 MOVING = _codes(
     "NOT_LEADER_FOR_PARTITION",
     "LEADER_NOT_AVAILABLE",
+    "REPLICA_NOT_AVAILABLE",
+    "FENCED_LEADER_EPOCH",
+    "UNKNOWN_LEADER_EPOCH",
+    "OFFSET_NOT_AVAILABLE",
     "NOT_COORDINATOR",
     "COORDINATOR_NOT_AVAILABLE",
     "COORDINATOR_LOAD_IN_PROGRESS",
@@ -89,6 +96,29 @@ def _complaint(server: outage.Outage, error: Any) -> None:
         server.lost(sentence(error))
     else:
         log.debug("librdkafka: %s", error)
+
+
+class Look:
+    """Whether a lost broker answers again: asked now and then by a client that reads and gets nothing.
+
+    Where no record comes, nothing else would end the outage.
+    """
+
+    def __init__(self, server: outage.Outage, client: Any) -> None:
+        self._server = server
+        self._client = client
+        self._at = 0.0
+
+    def again(self) -> None:
+        """The outage is over where a broker answered. Blocks up to LOOK_S, cheap while all is well."""
+        if not self._server.since or time.monotonic() - self._at < LOOK_S:
+            return
+        self._at = time.monotonic()
+        try:
+            self._client.list_topics(timeout=LOOK_S)
+        except ck.KafkaException:
+            return
+        self._server.found()
 
 
 def sentence(error: Any) -> str:

@@ -10,7 +10,16 @@ from typing import Any
 import confluent_kafka as ck
 
 from service.errors import Unavailable, Unreachable
-from service.kafka.connection import NO_TOPIC, asked, connection, made, missing_topic, outage_of, sentence
+from service.kafka.connection import (
+    NO_TOPIC,
+    Look,
+    asked,
+    connection,
+    made,
+    missing_topic,
+    outage_of,
+    sentence,
+)
 from service.kafka.records import Partition, Record, record_of
 from service.settings import Settings
 
@@ -59,6 +68,7 @@ class Reader:
                 },
             ),
         )
+        self._look = Look(self._server, self._client)
         self._client.subscribe(
             [settings.topic_prefix + topic for topic in topics],
             on_assign=self._assign,
@@ -117,6 +127,8 @@ class Reader:
             self._server.found()
         elif self._problem:
             return self._read(max_records, timeout_s)
+        else:
+            self._look.again()
         return records
 
     def _complained(self, message: Any) -> bool:

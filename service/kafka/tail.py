@@ -7,7 +7,17 @@ from typing import Any
 import confluent_kafka as ck
 
 from service.errors import Unavailable, Unreachable
-from service.kafka.connection import ASK_S, AT_END, POLL_S, asked, connection, made, missing_topic, outage_of
+from service.kafka.connection import (
+    ASK_S,
+    AT_END,
+    POLL_S,
+    Look,
+    asked,
+    connection,
+    made,
+    missing_topic,
+    outage_of,
+)
 from service.kafka.records import Record, record_of
 from service.settings import Settings
 
@@ -31,6 +41,7 @@ class Tail:
             "enable.partition.eof": True,
         }
         self._client = made(ck.Consumer, connection(settings, **more))
+        self._look = Look(self._server, self._client)
         # Asked beforehand: an assigned partition that does not exist is silence, for ever.
         if partition not in self._partitions(self._prefix + topic):
             raise Unreachable(missing_topic(topic))
@@ -53,6 +64,8 @@ class Tail:
                 self.at_end = heard = True
         if heard:
             self._server.found()
+        else:
+            self._look.again()
         return records
 
     def close(self) -> None:

@@ -5,9 +5,11 @@ import random
 import time
 from collections.abc import AsyncIterator
 
+import confluent_kafka as ck
 import pytest
 
 from deploy.kafka_server import KafkaServer
+from service import outage
 from service.errors import Problem, RecordsRefused, Unreachable
 from service.kafka import Admin, Outgoing, Partition, Producer, Reader, Record, Tail, TopicSpec, read_range
 from service.settings import Settings
@@ -179,3 +181,44 @@ async def test_a_record_sent_while_the_broker_is_dead_arrives_when_it_is_back(
     found = await asyncio.to_thread(lambda: list(read_range(facts, "clicks", 0, 0, 10)))
     assert [record.value for record in found] == [b"before", b"during"]
     assert sum("cannot be reached" in line for line in caplog.messages) <= 1
+
+
+async def test_an_outage_ends_for_who_reads_though_no_record_comes(facts: Settings) -> None:
+    server = outage.of(f"Kafka at {facts.kafka}")
+    reader, tail = Reader(facts, "g", ["clicks"]), Tail(facts, "clicks")
+    while not reader.assigned():
+        await reader.read(1, 0.1)
+    while not tail.at_end:
+        tail.read(1, 0.1)
+    server.lost("1/1 brokers are down")
+    server._found = 0.0  # long ago: a complaint right after a recovery would be stale
+    await reader.read(1, 0)
+    assert server.since == 0
+    server._found = 0.0
+    server.lost("1/1 brokers are down")
+    tail.read(1, 0)
+    assert server.since == 0
+    tail.close()
+    await reader.close()
+
+
+def test_an_outage_ends_for_who_asks(facts: Settings) -> None:
+    server = outage.of(f"Kafka at {facts.kafka}")
+    server._found = 0.0
+    server.lost("1/1 brokers are down")
+    with Admin(facts) as admin:
+        admin.check()
+    assert server.since == 0
+
+
+def test_a_broker_that_does_not_yet_know_what_it_leads_is_asked_again(kafka: Settings) -> None:
+    """What a broker says that stood still for 20 s."""
+    answers = iter([ck.KafkaException(ck.KafkaError(ck.KafkaError.UNKNOWN_LEADER_EPOCH)), 7])
+
+    def ask() -> object:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert Admin(kafka)._settled(ask) == 7
