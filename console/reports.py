@@ -72,7 +72,9 @@ class Report(msgspec.Struct, frozen=True):
 _CLICKS_WITH_CONVERSIONS = """(
     SELECT c.received_at AS clicked_at, c.aff_click_id AS aff_click_id, c.transaction_id AS transaction_id,
         c.offer_id AS offer_id, c.affiliate_id AS affiliate_id, c.advertiser_id AS advertiser_id,
-        c.source AS source, c.aff_sub AS aff_sub, c.country_code AS country_code,
+        c.source AS source, c.aff_sub AS aff_sub, c.aff_sub2 AS aff_sub2, c.aff_sub3 AS aff_sub3,
+        c.aff_sub4 AS aff_sub4, c.aff_sub5 AS aff_sub5, c.url_id AS url_id, c.creative_id AS creative_id,
+        c.country_code AS country_code,
         c.device_type AS device_type, c.device_os AS device_os, c.is_bot AS is_bot, v.goal_id AS goal_id,
         v.conversion_id AS conversion_id, v.status AS status, v.reason AS reason,
         v.occurred_at AS converted_at, v.payout AS payout, v.payout_currency AS payout_currency

@@ -14,12 +14,13 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from console import lag, report
+from console import lag, report, reports
 from console.report import Asked
 from schemas import times
 from schemas.decisions import Case
 from schemas.facts import Click, Impression
 from service.clickhouse import ClickHouse
+from service.errors import Unreachable
 from service.kafka import Admin, Outgoing, Producer
 from service.settings import Settings
 from tests.console.rows import store
@@ -87,11 +88,15 @@ def world(seed: int) -> tuple[list[Click | Impression], list[Case]]:
     return visits, cases
 
 
+def unreachable(*_: object) -> None:
+    raise Unreachable("Kafka at 127.0.0.1:1 cannot be reached")
+
+
 @pytest.fixture(params=[1, 2])
 def told(
     stored: Settings, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Settings, list[Any], list[Case]]:
-    monkeypatch.setattr(lag, "ASK_S", 0.1)  # there is no Kafka here
+    monkeypatch.setattr(lag, "measure", unreachable)  # there is no Kafka here, and it need not be waited for
     visits, cases = world(request.param)
     store(stored, [*visits, *cases])
     store(stored, [*visits[::3], *cases[::2]])  # replayed
@@ -228,6 +233,20 @@ def test_the_conversions_are_listed_whole_and_cut_where_asked(
     client.close()
     assert (len(found.rows), found.cut) == (3, True)
     assert "only the first 3 rows" in report.footer(found)[1]
+
+
+@pytest.mark.parametrize("name", reports.REPORTS)
+def test_every_dimension_cuts_every_report_that_takes_it(
+    told: tuple[Settings, list[Any], list[Case]], name: str
+) -> None:
+    settings, _, _ = told
+    lists = not reports.REPORTS[name].by
+    for each in reports._DIMENSIONS:
+        if each.kind != "time" and (lists or not each.listed_only):
+            value = "0" if each.kind == "number" else "nothing"
+            rows_of(settings, of_the_week(name, f"{each.name}={value}"))
+        if not lists and not each.listed_only:
+            rows_of(settings, Asked(name=name, by=(each.name,), start=FIRST, end=LAST))
 
 
 def test_without_kafka_a_report_is_given_and_says_that_its_completeness_is_not_known(
