@@ -187,7 +187,7 @@ SELECT
 FROM
 (
     SELECT
-        toStartOfHour(received_at) AS hour, offer_id, affiliate_id, advertiser_id, toInt32(0) AS goal_id,
+        CAST(toStartOfHour(received_at) AS DateTime64(3, 'UTC')) AS hour, offer_id, affiliate_id, advertiser_id, toInt32(0) AS goal_id,
         country_code, device_type, source, '' AS sale_currency, '' AS payout_currency, '' AS revenue_currency,
         count() AS clicks, countIf(is_unique) AS unique_clicks, countIf(is_bot) AS bot_clicks, toUInt64(0) AS impressions,
         toUInt64(0) AS conversions, toUInt64(0) AS approved, toUInt64(0) AS pending, toUInt64(0) AS rejected,
@@ -196,7 +196,7 @@ FROM
     GROUP BY hour, offer_id, affiliate_id, advertiser_id, goal_id, country_code, device_type, source, sale_currency, payout_currency, revenue_currency
     UNION ALL
     SELECT
-        toStartOfHour(received_at) AS hour, offer_id, affiliate_id, advertiser_id, toInt32(0) AS goal_id,
+        CAST(toStartOfHour(received_at) AS DateTime64(3, 'UTC')) AS hour, offer_id, affiliate_id, advertiser_id, toInt32(0) AS goal_id,
         country_code, device_type, source, '' AS sale_currency, '' AS payout_currency, '' AS revenue_currency,
         toUInt64(0) AS clicks, toUInt64(0) AS unique_clicks, toUInt64(0) AS bot_clicks, count() AS impressions,
         toUInt64(0) AS conversions, toUInt64(0) AS approved, toUInt64(0) AS pending, toUInt64(0) AS rejected,
@@ -205,7 +205,7 @@ FROM
     GROUP BY hour, offer_id, affiliate_id, advertiser_id, goal_id, country_code, device_type, source, sale_currency, payout_currency, revenue_currency
     UNION ALL
     SELECT
-        toStartOfHour(occurred_at) AS hour, offer_id, affiliate_id, advertiser_id, goal_id,
+        CAST(toStartOfHour(occurred_at) AS DateTime64(3, 'UTC')) AS hour, offer_id, affiliate_id, advertiser_id, goal_id,
         country_code, device_type, source, sale_currency, payout_currency, revenue_currency,
         toUInt64(0) AS clicks, toUInt64(0) AS unique_clicks, toUInt64(0) AS bot_clicks, toUInt64(0) AS impressions,
         countIf(status IN ('approved', 'pending') AND reason != 200) AS conversions,
