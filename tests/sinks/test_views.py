@@ -29,7 +29,8 @@ VISIT: Final = f"""
 CONVERSIONS: Final = f"""
     conversion_id version transaction_id goal_id conversion_unique_id offer_id affiliate_id advertiser_id
     status reason duplicate_of payout payout_currency revenue revenue_currency payout_nominal revenue_nominal
-    payout_rule sale_amount sale_currency credited_by click_receipt_id clicked_at occurred_at received_at observations
+    payout_rule sale_amount sale_currency credited_by click_receipt_id clicked_at occurred_at received_at
+    observations
     observed_by {AFF} country_code device_os is_bot promo_code {ADV} test catalog_version
 """
 VIEWS: Final = {
@@ -37,7 +38,8 @@ VIEWS: Final = {
     "impressions": VISIT,
     "observations": f"""
         receipt_id transaction_id kind proven_by received_at occurred_at offer_id goal_id sale_amount
-        sale_currency status conversion_unique_id {ADV} {numbered("adv_unique", 1)} ip user_agent referer params test edge
+        sale_currency status conversion_unique_id {ADV} {numbered("adv_unique", 1)} ip user_agent referer
+        params test edge
         catalog_version
     """,
     "conversions": CONVERSIONS,
