@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import os
 import signal
 import sys
 import threading
@@ -106,6 +107,7 @@ class Lifetime:
             raise failures[0]
 
 
+THREADS_S = 1.0  # for calls in threads to end after everything is closed
 LEAST_S = 0.1  # a closer's time when those before it took everything
 
 
@@ -157,15 +159,54 @@ def listening(host: str, port: int) -> Iterator[None]:
 def run(service: str, settings: Settings, main: Callable[[Lifetime], Awaitable[None]]) -> int:
     """Exit code 0 of a service that ran until SIGTERM or SIGINT; its failure is raised."""
     log_to_stderr(service, settings.log_level)
-    uvloop.run(_live(service, settings, main))
+    ending = _Ending()
+    uvloop.run(_live(service, settings, main, ending))
+    ending.came()
     return 0
 
 
-async def _live(service: str, settings: Settings, main: Callable[[Lifetime], Awaitable[None]]) -> None:
+class _Ending:
+    """The process ends THREADS_S after all was closed, whatever hangs in a thread by then.
+
+    Python waits for its threads without a limit, and a call to a server that stands still hangs for minutes.
+    """
+
+    def __init__(self) -> None:
+        self._came = threading.Event()
+
+    def near(self, error: BaseException | None) -> None:
+        """Everything is closed; error is the failure with which the process ends, if any."""
+        threading.Thread(target=self._insist, args=(error,), name="the end", daemon=True).start()
+
+    def came(self) -> None:
+        """No thread hangs: the process ends in the usual way."""
+        self._came.set()
+
+    def _insist(self, error: BaseException | None) -> None:
+        if self._came.wait(THREADS_S):
+            return
+        log.warning("a call still waits for its answer; the process ends without it")
+        if error is not None:
+            bug = None if isinstance(error, Problem) else error
+            log.error("%s", str(error) or type(error).__name__, exc_info=bug)
+        logging.shutdown()
+        os._exit(getattr(error, "exit_code", 1) if error else 0)
+
+
+async def _live(
+    service: str, settings: Settings, main: Callable[[Lifetime], Awaitable[None]], ending: _Ending
+) -> None:
     lifetime = Lifetime(service, settings)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lifetime.stop, signal.Signals(number).name)
     # A thread that dies silently would leave futures that never end: it ends the process.
     threading.excepthook = lambda args: lifetime.fail(args.exc_value or RuntimeError("a thread failed"))
-    await lifetime.run(main)
+    failure: BaseException | None = None
+    try:
+        await lifetime.run(main)
+    except BaseException as error:
+        failure = error
+        raise
+    finally:
+        ending.near(failure)

@@ -145,3 +145,29 @@ sys.exit(lifetime.run("writer", Settings(), main))
         out, err = process.communicate(timeout=10)
     assert (process.returncode, out) == (0, "closed\n")
     assert re.fullmatch(rf"\S+Z writer INFO stopping: {number.name}\n", err)
+
+
+@pytest.mark.parametrize(("ending", "code"), [("", 0), ("raise No('the disk is full')", 1)])
+def test_a_call_that_hangs_in_a_thread_does_not_keep_the_process(ending: str, code: int) -> None:
+    program = f"""
+import asyncio, sys, time
+from service import lifetime
+from service.errors import No
+from service.settings import Settings
+async def main(life):
+    life.spawn(asyncio.to_thread(time.sleep, 60), "a server that stands still")
+    await asyncio.sleep(0)
+    {ending or "life.stop('enough')"}
+sys.exit(lifetime.run("writer", Settings(drain_s=0.1), main))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert done.returncode == code
+    assert "writer WARNING a call still waits for its answer; the process ends without it" in done.stderr
+    assert ("writer ERROR the disk is full" in done.stderr) == bool(ending)
