@@ -317,6 +317,7 @@ CREATE TABLE IF NOT EXISTS delivery_facts
     version UInt64,
     affiliate_id UInt32,
     offer_id UInt32,
+    subscription String,
     url String,
     attempt UInt32,
     outcome LowCardinality(String),
