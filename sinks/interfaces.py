@@ -40,6 +40,9 @@ class Outlet(Protocol):
 class Storage(Protocol):
     """What stores rows: service.clickhouse.ClickHouse."""
 
+    def check(self) -> str:
+        """Unreachable where it does not answer."""
+
     def insert_raw(
         self, table: str, body: bytes, *, token: str = "", settings: Mapping[str, object] | None = None
     ) -> int:

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import functools
 import logging
 import time
@@ -12,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from schemas import decisions
 from service import lifetime, outage, settings
 from service.clickhouse import ClickHouse
-from service.errors import Unavailable, Unreachable
+from service.errors import Refused, Unavailable, Unreachable
 from service.health import Health
 from service.kafka import Outgoing, Partition, Producer, Reader, Record
 from service.lifetime import Lifetime
@@ -31,6 +32,7 @@ GATHER_S = 0.05  # between two small reads, each of which costs a thread's wake-
 SMALL_READ = 100
 READ_RECORDS = 1_000  # in one read; the records of a read are in memory whatever their size
 BATCH_BYTES = 32 * 1024 * 1024  # bounds the memory where records are large
+LOOK_S = 5.0  # between two looks whether ClickHouse is there
 SLOW_S = 10.0  # a batch takes 0.1 s; a server that hangs is given up after ROUNDTRIP_CLICKHOUSE_TIMEOUT_S
 HOLD_S = 60.0  # how often a waiting writer shows Kafka that it lives; the limit is 15 minutes
 INSERT = {"max_partitions_per_insert_block": 0}  # one insert whatever months it holds
@@ -77,16 +79,26 @@ class Writer:
         self._watch = watch
         self._figures = Figures(registry)
         self._carried: list[Record] = []
-        self._inserting: dict[str, float] = {}  # table -> since when
-        server = outage.of(f"ClickHouse at {settings.clickhouse}")
+        self._asked: dict[str, float] = {}  # what ClickHouse has not answered yet -> since when
+        self._server = server = outage.of(f"ClickHouse at {settings.clickhouse}")
         self.storing = Patience("storing in ClickHouse", stopping, lambda: server.since > 0)
         self.reading = Patience("reading from Kafka", stopping)
 
     def trouble(self) -> str:
         """Why nothing is stored now, for /readyz; empty while all is well."""
-        lasts = time.monotonic() - min(self._inserting.values(), default=time.monotonic())
-        slow = f"an insert has been in work for {lasts:.0f} s" if lasts > SLOW_S else ""
-        return self.storing.problem or slow
+        lasts = time.monotonic() - min(self._asked.values(), default=time.monotonic())
+        if lasts > SLOW_S:
+            return f"no answer for {lasts:.0f} s"
+        return self.storing.problem or ("cannot be reached" if self._server.since else "")
+
+    async def look(self) -> None:
+        """For ever: ClickHouse is asked now and then; its loss shows before there is a row to store."""
+        while True:
+            self._asked["look"] = time.monotonic()
+            with contextlib.suppress(Unreachable, Refused):  # the outage tells it; a no is an answer
+                await asyncio.to_thread(self._storage.check)
+            del self._asked["look"]
+            await asyncio.sleep(LOOK_S)
 
     async def run(self) -> None:
         """Until the stop; a Reader that gave up, or whose logs are others by now, is replaced."""
@@ -168,7 +180,7 @@ class Writer:
         body = batches.body(rows)
         token = batches.token(body)
         while True:
-            began = self._inserting[table] = time.monotonic()
+            began = self._asked[table] = time.monotonic()
             try:
                 await asyncio.to_thread(self._storage.insert_raw, table, body, token=token, settings=INSERT)
             except Unavailable as error:
@@ -177,7 +189,7 @@ class Writer:
                     raise
                 continue
             finally:
-                self._inserting.pop(table, None)
+                del self._asked[table]
             self._figures.insert_s.labels(table).observe(time.monotonic() - began)
             self._figures.rows.labels(table).inc(len(rows))
             self.storing.over()
@@ -264,6 +276,7 @@ async def main(life: Lifetime) -> None:
     health.check("clickhouse", writer.trouble)
     port = await health.serve(config.host, config.port)
     life.on_close("health", health.close)
+    life.spawn(writer.look(), "ClickHouse's presence")
     work = life.spawn(writer.run(), "writer")
     life.on_close("the batch at hand", lambda: asyncio.wait({work}))
     log.info("health on http://%s:%d; storing into %s", config.host, port, config.clickhouse)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 
 from schemas.topics import TOPICS
-from service.errors import Refused, Unavailable
+from service.errors import Refused, Unavailable, Unreachable
 from service.kafka import Admin, Outgoing, Partition, Record, TopicSpec
 from service.settings import Settings
 
@@ -57,6 +57,11 @@ class FakeStorage:
         self.inserts: list[tuple[str, int, str]] = []
         self.down = 0
         self.named_rows = True
+
+    def check(self) -> str:
+        if self.down:
+            raise Unreachable("ClickHouse is away")
+        return "26.9"
 
     def insert_raw(
         self, table: str, body: bytes, *, token: str = "", settings: Mapping[str, object] | None = None

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from schemas import decisions
 from schemas.decisions import Quarantine
 from schemas.reasons import Reason
+from service.clickhouse import ClickHouse
 from service.errors import Unavailable
 from service.kafka import Record
 from service.settings import Settings
@@ -290,18 +291,33 @@ async def test_a_replaced_reader_is_well_again_though_nothing_comes(
         await until(lambda: not bench.writer.reading.problem)
 
 
-async def test_an_insert_that_hangs_is_trouble_before_it_is_given_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("call", ["insert_raw", "check"])
+async def test_a_clickhouse_that_hangs_is_trouble_before_it_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     monkeypatch.setattr(writer, "SLOW_S", 0.05)
     bench, answer = Bench(tmp_path, clicks(1)), threading.Event()
-
-    def insert(*_: object, **__: object) -> int:
-        answer.wait(10)
-        return 1
-
-    monkeypatch.setattr(bench.storage, "insert_raw", insert)
+    monkeypatch.setattr(bench.storage, call, lambda *_, **__: answer.wait(10))
     async with bench.running():
-        await until(lambda: bench.writer.trouble() == "an insert has been in work for 0 s")
+        look = asyncio.create_task(bench.writer.look())
+        await until(lambda: bench.writer.trouble() == "no answer for 0 s")
         answer.set()
         await until(lambda: not bench.writer.trouble())
+        look.cancel()
+
+
+async def test_a_clickhouse_that_is_away_is_trouble_though_there_is_nothing_to_store(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, [])
+    bench.writer = Writer(
+        Settings(dir=tmp_path, clickhouse="http://127.0.0.1:1"),
+        stopping=bench.stopping,
+        connect=lambda: bench.source,
+        storage=ClickHouse(Settings(clickhouse="http://127.0.0.1:1")),
+        outlet=bench.outlet,
+        watch=FakeLogs(),
+        registry=CollectorRegistry(),
+    )
+    assert not bench.writer.trouble()
+    look = asyncio.create_task(bench.writer.look())
+    await until(lambda: bench.writer.trouble() == "cannot be reached")
+    look.cancel()
