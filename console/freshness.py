@@ -13,7 +13,7 @@ from service.errors import Unavailable, Unreachable
 from service.settings import Settings
 
 # What a report waits for: facts that no joiner has decided, and anything that no writer has stored.
-_NEEDED = frozenset({"joiner", "roundtrip-writer"})
+_NEEDED = frozenset({"roundtrip-joiner", "roundtrip-writer"})
 
 
 class Freshness(msgspec.Struct, frozen=True):

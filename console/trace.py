@@ -112,8 +112,13 @@ def _facts(story: Mapping[str, Any]) -> list[str]:
 
 
 def _click(row: Row) -> str:
-    why = f" because {Reason(row['redirect_reason']).sentence}" if row["redirect_reason"] else ""
+    why = f" because {_sentence(row['redirect_reason'])}" if row["redirect_reason"] else ""
     return f"click on offer {row['offer_id']} by {_affiliate(row)}, sent to {row['redirect_url']}{why}"
+
+
+def _sentence(reason: int) -> str:
+    """What the number means; a newer release may have written one that this one does not know."""
+    return Reason(reason).sentence if reason in Reason.__members__.values() else f"reason {reason}"
 
 
 def _impression(row: Row) -> str:
@@ -170,7 +175,7 @@ def _conversion(row: Row, history: Iterable[Row]) -> list[str]:
 
 
 def _verdict(row: Row) -> str:
-    why = row["reason_detail"] or (Reason(row["reason"]).sentence if row["reason"] else "")
+    why = row["reason_detail"] or _sentence(row["reason"])
     copy = f", duplicate of {row['duplicate_of']}" if row["duplicate_of"] else ""
     because = f" ({row['reason']}: {why})" if row["reason"] else ""
     return f"{row['status']}{because}{copy}"

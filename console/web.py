@@ -25,7 +25,7 @@ from console.report import Asked
 from console.reports import REPORTS
 from service import lifetime, settings
 from service.clickhouse import ClickHouse
-from service.errors import No, Problem, Unavailable, Unreachable, Usage
+from service.errors import No, Problem, Refused, Unavailable, Unreachable, Usage
 from service.health import Health
 from service.lifetime import Lifetime
 from service.settings import Settings
@@ -45,7 +45,8 @@ HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-STATUS_OF: Final = {Usage: 400, Unreachable: 503}  # of a Problem; any other is a plain no: 404
+# Of what a look may end with; any other Problem is a plain no: 404.
+STATUS_OF: Final = {Usage: 400, Refused: 400, Unreachable: 503, Unavailable: 503, TimeoutError: 503}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -115,7 +116,7 @@ class Console:
             return refusal
         try:
             answer = await handler(request)
-        except (Problem, Unavailable, TimeoutError) as error:
+        except (Problem, Refused, Unavailable, TimeoutError) as error:
             answer = _refused(error)
         answer.headers.update(HEADERS)
         return answer
@@ -124,7 +125,8 @@ class Console:
         if not self._settings.console_token:
             name = request.url.host or ""
             return None if _is_loopback(name) else web.Response(status=403, text="ask for 127.0.0.1\n")
-        if hmac.compare_digest(_token_of(request).encode(), self._settings.console_token.encode()):
+        given = _token_of(request).encode(errors="surrogateescape")  # a header may hold any bytes
+        if hmac.compare_digest(given, self._settings.console_token.encode()):
             return None
         challenge = {"WWW-Authenticate": 'Basic realm="Roundtrip", charset="UTF-8"'}
         return web.Response(status=401, text="the token is missing or wrong\n", headers=challenge)
@@ -192,8 +194,8 @@ def _json(value: Any) -> web.Response:
     return web.Response(body=render.as_json(value), content_type="application/json")
 
 
-def _refused(error: Problem | Unavailable | TimeoutError) -> web.Response:
-    status = 503 if isinstance(error, Unavailable | TimeoutError) else STATUS_OF.get(type(error), 404)
+def _refused(error: Exception) -> web.Response:
+    status = STATUS_OF.get(type(error), 404)
     why = "no answer in time; ask for less" if isinstance(error, TimeoutError) else str(error)
     answer = _json({"problem": why})
     answer.set_status(status)

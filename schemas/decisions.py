@@ -21,7 +21,8 @@ class Conversion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: why the status is not simply approved (schemas.reasons); reason_detail: the same with its numbers.
     duplicate_of: the conversion_id that this one repeats.
     payout, revenue: owed now, 0 unless approved; *_nominal: what the terms give.
-    payout_rule, revenue_rule: which price: `goal` or `terms[N]`; *_rate: the exchange rate used, else 1.
+    payout_rule, revenue_rule: which price: `goal` or `terms[N]`; *_rate: the exchange rate, 1 within one
+        currency, 0 where no price was looked up.
     credited_by: `click` or `impression`, empty while nothing is credited.
     occurred_at, received_at: of the observation that made it.
     observations: how many; observed_by: their kinds, sorted; receipts: their receipt IDs, sorted.
@@ -46,8 +47,8 @@ class Conversion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     revenue_nominal: Decimal = ZERO
     payout_rule: str = ""
     revenue_rule: str = ""
-    payout_rate: Decimal = Decimal(1)
-    revenue_rate: Decimal = Decimal(1)
+    payout_rate: Decimal = ZERO
+    revenue_rate: Decimal = ZERO
     sale_amount: Decimal = ZERO
     sale_currency: str = ""
     credited_by: Literal["", "click", "impression"] = ""

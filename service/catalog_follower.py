@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import logging
 import os
+import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -200,7 +201,8 @@ class Shelf:
     def _write(self, number: int, value: bytes) -> None:
         """The file is there whole, also after a power cut; a full disk does not stop the service."""
         path = self._directory / f"{number:06}.json"
-        fresh = path.with_suffix(".new")
+        # A name of its own: the services of one machine share the directory, and write at the same moment.
+        fresh = path.with_suffix(f".{secrets.token_hex(4)}.new")
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
             with fresh.open("wb") as file:

@@ -12,7 +12,7 @@ from schemas.topics import FACTS
 from service.settings import Settings
 from streams.transport import FAUST_LOG, Fetch, FetchTransport, Released, StartAt, WholeFetch
 
-GROUP = "joiner"  # without the prefix
+GROUP = "roundtrip-joiner"  # without the prefix
 
 Handle = Callable[[Fetch], Awaitable[None]]
 """Takes a whole fetch to its end; what it raises ends the process."""

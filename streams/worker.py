@@ -14,6 +14,7 @@ from service.errors import Problem, Unreachable
 from service.health import Health
 from service.kafka import Admin, Producer
 from service.lifetime import Lifetime
+from service.outage import Outage
 from service.settings import Settings
 from streams import app, decide
 from streams.joiner import Joiner
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RETRY_S: Final = 1.0
+JOIN_S: Final = 60.0  # a first join after an unclean stop waits for Kafka's session to end: 6 to 10 s
 STUCK_S: Final = 60.0  # a consumer that silently stops advancing is Faust's most reported fault
 WAITING_S: Final = 60.0  # a catalog travels in seconds: one that is missed for a minute is worth an alarm
 LINGER_MS: Final = 1.0  # a fetch's results are handed over at once; waiting for more of them only costs time
@@ -82,6 +84,7 @@ class Worker:
         faust = app.build(self._settings, joiner.handle, joiner.start_at, joiner.released)
         joiner.consumer = self._consumer = faust.consumer
         self._life.on_close("faust", lambda: self._leave(faust))
+        self._life.spawn(joined(faust, self._kafka), "joining")
         await faust.start()
         self._life.spawn(self._watch(faust), "faust")
         self._life.spawn(self._resume(), "waiting transactions")
@@ -151,6 +154,20 @@ class Worker:
 
     def _waiting(self) -> str:
         return _lasting(self._waiting_since, WAITING_S, "transactions wait for a catalog version")
+
+
+async def joined(faust: Any, kafka: Outage, within_s: float = JOIN_S, pause_s: float = RETRY_S) -> None:
+    """The consumer group is joined. Problem where it is not, although Kafka is there.
+
+    Seen once after two kills within seconds: Faust's consumer thread started and said nothing more.
+    """
+    limit = time.monotonic() + within_s
+    while not faust.consumer_generation_id:
+        if kafka.since:
+            limit = time.monotonic() + within_s
+        elif time.monotonic() > limit:
+            raise Problem(f"the consumer group was not joined in {within_s:.0f} s; start the joiner again")
+        await asyncio.sleep(pause_s)
 
 
 def _lasting(since: float, limit_s: float, what: str) -> str:

@@ -53,8 +53,11 @@ class Admin:
         try:
             answer = future.result(self._deadline_s)
         except ck.KafkaException as error:
-            if error.args[0].code() in SILENT:
+            code = error.args[0].code()
+            if code in SILENT:
                 raise self._unreachable() from error
+            if code > 0:  # the broker's own words; the library's are below
+                self._server.found()
             raise
         except TimeoutError as error:
             raise self._unreachable() from error

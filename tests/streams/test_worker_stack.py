@@ -23,6 +23,7 @@ from schemas.reasons import Reason
 from schemas.topics import FACTS, TOPICS
 from service.kafka import Admin, Outgoing, Producer, Record, TopicSpec, read_range
 from service.settings import Settings
+from streams.app import GROUP
 from tests.streams.joining import TOPICS as TOPIC_OF
 from tests.streams.joining import cases, click, content, decide, last_cases, postback, quarantines
 
@@ -137,7 +138,7 @@ class Installation:
     def committed_all(self) -> bool:
         with Admin(self.settings) as admin:
             ends = admin.end_offsets(FACTS)
-            committed = admin.committed("joiner")
+            committed = admin.committed(GROUP)
         return all(committed.get(each, (0, ""))[0] == end for each, end in ends.items())
 
     def waits_for(self, settled: Callable[[], bool], deadline_s: float = DEADLINE_S) -> None:
