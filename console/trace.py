@@ -24,6 +24,7 @@ SELECT DISTINCT transaction_id FROM
     SELECT transaction_id FROM click_facts WHERE transaction_id = {lower:String}
     UNION ALL SELECT transaction_id FROM impression_facts WHERE transaction_id = {lower:String}
     UNION ALL SELECT transaction_id FROM observation_facts WHERE transaction_id = {lower:String}
+    UNION ALL SELECT transaction_id FROM cases WHERE transaction_id = {lower:String}
     UNION ALL SELECT transaction_id FROM conversions WHERE conversion_id = {lower:String}
     UNION ALL SELECT transaction_id FROM click_facts WHERE receipt_id = {lower:String}
     UNION ALL SELECT transaction_id FROM impression_facts WHERE receipt_id = {lower:String}
