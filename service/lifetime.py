@@ -107,7 +107,7 @@ class Lifetime:
             raise failures[0]
 
 
-THREADS_S = 1.0  # for calls in threads to end after everything is closed
+THREADS_S = 3.0  # for calls in threads to end after everything is closed; most have shorter deadlines
 LEAST_S = 0.1  # a closer's time when those before it took everything
 
 

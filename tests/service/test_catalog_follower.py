@@ -1,7 +1,10 @@
 """The catalog follower: whole history, first record wins, disk before Kafka."""
 
 import asyncio
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -48,6 +51,17 @@ def test_the_first_record_with_a_number_wins_and_another_is_an_alarm(tmp_path: P
     assert shelf.keep(record(1, encode_version(catalog_version(1, "bob")))) is None
     assert Shelf(tmp_path).load() == [catalog_version(1, "ann")]
     assert "version 1" in shelf.alarms[0]
+
+
+def test_two_services_of_one_machine_may_keep_a_version_at_the_same_moment(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = Barrier(2, timeout=10)
+    monkeypatch.setattr(os, "fsync", lambda _: both.wait())
+    with ThreadPoolExecutor(2) as services:
+        list(services.map(lambda _: Shelf(tmp_path).keep(record(1)), range(2)))
+    assert caplog.messages == []
+    assert [path.name for path in tmp_path.iterdir()] == ["000001.json"]
 
 
 def test_what_is_on_disk_wins_over_a_new_log(tmp_path: Path) -> None:
