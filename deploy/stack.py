@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from deploy import layout
+from deploy.first_link import first_link
 from deploy.leftovers import end_leftovers
 from deploy.parts import MakeService, Parts, Service
 from deploy.ports import require_free
@@ -20,6 +21,7 @@ from deploy.process import ends_with_parent
 from deploy.supervisor import stop_in_order, watch
 from deploy.terminal import say
 from service import stack_file
+from service.catalog_follower import Shelf
 from service.errors import No, Unreachable, Usage
 
 STEP_DEADLINE_S = 120.0  # for migrate and `catalog apply`; usually 1 s
@@ -179,6 +181,9 @@ def announce(parts: Parts, seconds: float) -> None:
     say(f"memory     {sum(sizes.values())} MB: {each}")
     if any(service.complaints() for service in parts.services):
         say(f"no click is taken before a catalog is: roundtrip catalog apply FILE --dir {parts.directory}")
+    versions = Shelf(parts.directory / "catalog").load()
+    if versions and (link := first_link(parts.addresses["collector"], versions[-1].catalog)):
+        say(f"follow     {link}")
     say(f"ready after {seconds:.1f} s; everything is in {parts.directory}; Ctrl-C stops it in order")
 
 
