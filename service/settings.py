@@ -306,7 +306,7 @@ def _rows() -> list[tuple[str, str, str, str, str]]:
 
 
 def _kind(base: Any, meta: msgspec.Meta) -> str:
-    if choices := get_args(base) if base is not tuple[str, ...] else ():
+    if choices := get_args(base) if base != tuple[str, ...] else ():
         return ", ".join(str(choice) for choice in choices)
     name = {Path: "path", bool: "0 or 1", str: "text", int: "whole number", float: "number"}.get(base, "list")
     bounds = [

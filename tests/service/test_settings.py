@@ -104,3 +104,7 @@ def test_every_setting_says_what_it_is_and_who_reads_it() -> None:
 def test_the_page_is_what_the_table_says() -> None:
     """`python -m service.settings > docs/settings.md` writes it."""
     assert (Path(__file__).parents[2] / "docs" / "settings.md").read_text() == settings.markdown()
+
+
+def test_the_page_has_words_for_types_and_no_python() -> None:
+    assert "<class" not in settings.markdown()
