@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from proof.own_stack import OwnStack
+from service import outage
 from service.clickhouse import ClickHouse
 
 CHROMIUM = shutil.which("chromium")
@@ -25,6 +26,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("browser"):
             item.add_marker(pytest.mark.skip(reason="CHROMIUM IS MISSING: the browser stories did not run"))
+
+
+@pytest.fixture(autouse=True)
+def _no_outage_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test learned of a server's absence is nothing to the next: a process keeps one record of each."""
+    monkeypatch.setattr(outage, "_all", {})
 
 
 class Warehouse:
