@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_outage_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What one test learned of a server's absence is nothing to the next: a process keeps one record of each."""
+    """What one test learned of a server's absence is nothing to the next: a process keeps one record."""
     monkeypatch.setattr(outage, "_all", {})
 
 
