@@ -10,6 +10,7 @@ from typing import Annotated, TypeVar
 import msgspec
 
 from schemas.catalog import Advertiser, Affiliate, Catalog, Offer
+from schemas.wire import decoded
 
 _Sold = TypeVar("_Sold", Offer, Affiliate, Advertiser)
 
@@ -39,7 +40,7 @@ def encode_version(version: CatalogVersion) -> bytes:
 
 def decode_version(value: bytes) -> CatalogVersion:
     """The version in a record's value; msgspec.DecodeError (a ValueError) where it is none."""
-    return _DECODER.decode(value)
+    return decoded(_DECODER, value)
 
 
 def record_key(version: int) -> bytes:

@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from schemas.facts import Click, Impression, Time
+from schemas.wire import decoded
 
 RULES_RELEASE = 1  # the highest part of a case's version: raised whenever the rules give other results
 ZERO = Decimal(0)
@@ -213,7 +214,7 @@ def encode(decision: AnyDecision) -> bytes:
 
 def decode(topic: str, value: bytes) -> AnyDecision:
     """The decision that a record of this topic holds; msgspec.DecodeError where it holds none."""
-    return _DECODERS[topic].decode(value)
+    return decoded(_DECODERS[topic], value)
 
 
 def case_key(transaction_id: str, goal_id: int) -> bytes:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from schemas import times
+from schemas.wire import decoded
 
 Time = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
 TransactionId = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
@@ -241,7 +242,7 @@ def decode(topic: str, value: bytes) -> AnyFact:
     if len(value) > MAX_RECORD_BYTES:
         raise Malformed(f"{len(value)} bytes, more than {MAX_RECORD_BYTES}")
     try:
-        fact = _DECODERS[topic].decode(value)
+        fact = decoded(_DECODERS[topic], value)
         times.to_ms(fact.received_at)
         times.to_ms(fact.occurred_at)
         _check_amounts(fact)

@@ -1,12 +1,16 @@
-"""Batches: the records of one flush as JSONEachRow lines for each table, without decoding them."""
+"""Batches: the records of one flush as JSONEachRow lines for each table: their own bytes, checked."""
 
+import functools
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from schemas import facts
 from schemas.tables import TABLES_OF_TOPIC
+from schemas.topics import FACTS
+from schemas.wire import decoded
 from service.kafka import Partition, Record
 
 TOPICS = tuple(TABLES_OF_TOPIC)
@@ -28,17 +32,45 @@ class Bad(NamedTuple):
 
 
 class Sorted(NamedTuple):
-    """What one flush does: rows for each table, and the records that are no JSON object at all."""
+    """What one flush does: rows for each table, and the records that are not what their topic holds."""
 
     tables: dict[str, list[Row]]
     bad: list[Bad]
 
 
-class _AnyObject(msgspec.Struct):
-    """Any JSON object: msgspec skips every field, which proves that the bytes are one object."""
+class _Case(msgspec.Struct):
+    transaction_id: str
+    goal_id: int
+    version: int
+    decided_at: str
 
 
-_scan = msgspec.json.Decoder(_AnyObject).decode
+class _Delivery(msgspec.Struct):
+    notice_id: str
+    conversion_id: str
+    at: str
+
+
+class _Quarantine(msgspec.Struct):
+    identity: str
+    reader: str
+    at: str
+
+
+class _Refusal(msgspec.Struct):
+    refusal_id: str
+    at: str
+
+
+# A fact is checked as the joiner does it (3 us): it counts as good or is quarantined, never both. Of what we
+# wrote ourselves, only what a row cannot be without (0.3 us): ClickHouse would fill in empty text and 1970.
+_CHECKS: Final[dict[str, Callable[[bytes], Any]]] = {
+    **{topic: functools.partial(facts.decode, topic) for topic in FACTS},
+    "conversions": functools.partial(decoded, msgspec.json.Decoder(_Case)),
+    "deliveries": functools.partial(decoded, msgspec.json.Decoder(_Delivery)),
+    "quarantine": functools.partial(decoded, msgspec.json.Decoder(_Quarantine)),
+    "refusals": functools.partial(decoded, msgspec.json.Decoder(_Refusal)),
+}
 
 
 def sort(records: Iterable[Record], identities: Mapping[str, str]) -> Sorted:
@@ -57,7 +89,7 @@ def sort(records: Iterable[Record], identities: Mapping[str, str]) -> Sorted:
         try:
             row = Row(record, _spliced(start, record))
         except (msgspec.MsgspecError, ValueError) as error:
-            bad.append(Bad(record, f"no JSON object: {error}"))
+            bad.append(Bad(record, str(error)))
             continue
         for table in TABLES_OF_TOPIC[topic]:
             tables.setdefault(table, []).append(row)
@@ -72,13 +104,13 @@ def _start(topic: str, partition: int, identity: str) -> bytes:
 def _spliced(start: bytes, record: Record) -> bytes:
     """The record's own bytes with its place as their first fields.
 
-    The scan keeps a record like `{…}{…}` from becoming two rows; a place that the record states itself is a
+    The check keeps a record like `{…}{…}` from becoming two rows; a place that the record states itself is a
     duplicate field, which ClickHouse refuses.
     """
     value = record.value
     if not value.startswith(b"{"):
         value = value.lstrip()
-    _scan(value)
+    _CHECKS[record.topic](value)
     if not value.isascii():
         value.decode()  # ClickHouse would keep broken UTF-8, and every reader would stumble over it
     return b"%b%d,%b" % (start, record.offset, value[1:])

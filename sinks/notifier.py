@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from schemas import decisions
 from schemas.decisions import Notice
+from schemas.wire import decoded
 from service import lifetime, settings
 from service.errors import Unavailable, Unreachable
 from service.health import Health
@@ -48,6 +49,9 @@ class Past(Protocol):
 
     def remember(self, places: Mapping[int, Place], partitions: list[int]) -> None:
         """Up to there everything is in the memory."""
+
+
+_DECODER = msgspec.json.Decoder(Notice)
 
 
 class Figures:
@@ -150,7 +154,7 @@ class Notifier:
     async def _work(self, record: Record, progress: Progress) -> None:
         """The record has ended, and progress knows it; or the process stops first, and it is read again."""
         try:
-            notice = msgspec.json.decode(record.value, type=Notice)
+            notice = decoded(_DECODER, record.value)
         except (msgspec.MsgspecError, ValueError) as error:
             await self._set_aside(record, str(error))
         else:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from schemas.decisions import Delivery
+from schemas.wire import decoded
 from service.kafka import Admin, read_range
 from service.settings import Settings
 from sinks.memory import Memory, Place
@@ -64,9 +65,12 @@ class Recall:
             self._memory.remember(number, places[number])
 
 
+_DECODER = msgspec.json.Decoder(Delivery)
+
+
 def _decoded(value: bytes) -> Delivery | None:
     """The delivery; none where the bytes are none (the writer sets those aside)."""
     try:
-        return msgspec.json.decode(value, type=Delivery)
+        return decoded(_DECODER, value)
     except (msgspec.MsgspecError, ValueError):
         return None

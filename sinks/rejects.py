@@ -8,6 +8,7 @@ import msgspec
 from schemas import times
 from schemas.decisions import Quarantine
 from schemas.reasons import Reason
+from schemas.wire import decoded
 from service.kafka import Record
 
 MAX_VALUE_BYTES = 700_000  # as base64 still under the 1 MB that a producer takes; facts have at most 256 KiB
@@ -46,7 +47,7 @@ def quarantined(record: Record, why: str, reader: str, now_ms: int) -> Quarantin
 
 def _receipt_of(value: bytes) -> str:
     try:
-        receipt = _receipt.decode(value).receipt_id
+        receipt = decoded(_receipt, value).receipt_id
         receipt.encode()
     except (msgspec.MsgspecError, ValueError):
         return ""

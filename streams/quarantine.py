@@ -8,6 +8,7 @@ import msgspec
 from schemas import decisions
 from schemas.facts import ReceiptId
 from schemas.reasons import Reason
+from schemas.wire import decoded
 from service.kafka import Outgoing, Record
 
 READER = "joiner"
@@ -17,6 +18,9 @@ _MAX_DETAIL = 500
 
 class _Receipt(msgspec.Struct):
     receipt_id: ReceiptId
+
+
+_receipt = msgspec.json.Decoder(_Receipt)
 
 
 def quarantined(record: Record, reason: Reason, detail: str, at: str) -> Outgoing:
@@ -44,6 +48,6 @@ def quarantined(record: Record, reason: Reason, detail: str, at: str) -> Outgoin
 def _receipt_of(value: bytes) -> str:
     """The receipt_id where the bytes still tell it, else nothing."""
     try:
-        return msgspec.json.decode(value, type=_Receipt).receipt_id
+        return decoded(_receipt, value).receipt_id
     except (msgspec.DecodeError, UnicodeDecodeError):
         return ""

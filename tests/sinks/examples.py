@@ -70,6 +70,13 @@ def record(topic: str, offset: int, value: bytes, partition: int = 0) -> Record:
     return Record(topic, partition, offset, 1_763_892_000_000, b"t1", value)
 
 
+def statement(topic: str, offset: int) -> Record:
+    """A pixel, postback or adjustment."""
+    own = {"kind": topic.removesuffix("s"), **({"stated_by": "ann"} if topic == "adjustments" else {})}
+    common = {name: getattr(POSTBACK, name) for name in facts.Fact.__struct_fields__}
+    return record(topic, offset, facts.encode(facts.TYPES[topic](**common | own)))
+
+
 def clicks(count: int, first: int = 0) -> list[Record]:
     return [record("clicks", n, facts.encode(click(n + 1))) for n in range(first, first + count)]
 

@@ -5,24 +5,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas import facts
+from schemas.tables import TABLES_OF_TOPIC
 from service.kafka import Record
 from sinks import batches
-from tests.sinks.examples import case, clicks, record
+from tests.sinks.examples import CLICK, case, clicks, record, statement
 from tests.sinks.fakes import FakeLogs
 
 IDENTITIES = FakeLogs().identities
+GOOD = facts.encode(CLICK)
 
 
 def test_a_row_is_the_record_with_its_place() -> None:
-    one = record("clicks", 12, b'{"receipt_id":"r","offer_id":7}', partition=3)
+    one = record("clicks", 12, facts.encode(CLICK), partition=3)
     (row,) = batches.sort([one], IDENTITIES).tables["click_facts"]
     assert msgspec.json.decode(row.line) == {
         "kafka_topic": "clicks",
         "kafka_partition": 3,
         "kafka_offset": 12,
         "kafka_log": "cluster:clicks",
-        "receipt_id": "r",
-        "offer_id": 7,
+        **msgspec.json.decode(facts.encode(CLICK)),
     }
 
 
@@ -32,7 +34,7 @@ def test_a_case_goes_to_the_history_and_to_the_cases() -> None:
 
 
 def test_pixels_postbacks_and_adjustments_share_one_insert() -> None:
-    records = [record(topic, 0, b'{"a":1}') for topic in ("pixels", "postbacks", "adjustments")]
+    records = [statement(topic, 0) for topic in ("pixels", "postbacks", "adjustments")]
     assert [len(rows) for rows in batches.sort(records, IDENTITIES).tables.values()] == [3]
 
 
@@ -47,18 +49,31 @@ def test_a_record_read_twice_is_one_row() -> None:
         b"null",
         b"[1]",
         b"nonsense",
-        b'{"a":1',
-        b'{"a":1}{"b":2}',
-        b'{"a":1}\n{"b":2}',
-        b'{"a":"\xff"}',
         b"\x00",
+        GOOD[:-1],
+        GOOD + GOOD,
+        GOOD + b"\n" + GOOD,
+        GOOD[:-1] + b',"a":"\xff"}',
+        GOOD[:-1] + b',"a":' + b"[" * 9999 + b"]" * 9999 + b"}",
+        b"{}",
+        b'{"a":1}',
+        GOOD.replace(b'"offer_id":7', b'"offer_id":"x"'),
+        GOOD.replace(b'"offer_id":7,', b""),
+        GOOD.replace(b"2026-11-23T10", b"2026-11-23T25"),
     ],
 )
-def test_what_is_not_one_json_object_is_bad_and_touches_no_other_row(value: bytes) -> None:
+def test_what_is_not_one_click_is_bad_and_touches_no_other_row(value: bytes) -> None:
     good = clicks(1)
     found = batches.sort([*good, record("clicks", 9, value)], IDENTITIES)
     assert [row.record for row in found.tables["click_facts"]] == good
     assert [bad.record.offset for bad in found.bad] == [9]
+
+
+@pytest.mark.parametrize("topic", sorted(TABLES_OF_TOPIC))
+@pytest.mark.parametrize("value", [b'{"a":1}', b'{"a":' + b"[" * 9999 + b"]" * 9999 + b"}"])
+def test_a_json_object_that_names_nothing_is_bad_in_every_topic(topic: str, value: bytes) -> None:
+    """ClickHouse would store it, with empty texts and in 1970."""
+    assert batches.sort([record(topic, 0, value)], IDENTITIES).tables == {}
 
 
 @given(st.binary(max_size=40))

@@ -235,10 +235,12 @@ async def test_a_stop_lets_the_calls_at_hand_end_and_starts_no_more(tmp_path: Pa
 
 
 async def test_what_is_no_notice_goes_to_quarantine(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, [record("notices", 0, b"nonsense"), record("notices", 1, b'{"notice_id":1}')])
+    deep = b'{"a":' + b"[" * 9999 + b"]" * 9999 + b"}"
+    values = [b"nonsense", b'{"notice_id":1}', deep]
+    bench = Bench(tmp_path, [record("notices", n, value) for n, value in enumerate(values)])
     async with bench.running():
-        await until(lambda: bench.committed() == 2)
-    assert [each.topic for each in bench.outlet.sent] == ["quarantine", "quarantine"]
+        await until(lambda: bench.committed() == 3)
+    assert [each.topic for each in bench.outlet.sent] == ["quarantine"] * 3
 
 
 async def test_from_time_to_time_it_remembers_where_a_restart_must_read_back_from(

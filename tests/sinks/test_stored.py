@@ -75,6 +75,7 @@ async def test_a_batch_may_hold_rows_of_any_number_of_months(stored: Settings) -
     "value",
     [
         b"{}x",
+        facts.encode(click(21))[:-1] + b',"kafka_offset":5}',
         b'{"receipt_id":1,"offer_id":"no number"}',
         b'{"receipt_id":"a","received_at":"yesterday"}',
         b'{"receipt_id":"a","kafka_offset":5}',

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from schemas import decisions
+from schemas import decisions, facts
 from schemas.decisions import Quarantine
 from schemas.reasons import Reason
 from service.clickhouse import ClickHouse
@@ -20,7 +20,7 @@ from service.kafka import Record
 from service.settings import Settings
 from sinks import patience, writer
 from sinks.writer import Writer
-from tests.sinks.examples import EPOCH, case, clicks, record
+from tests.sinks.examples import CASE, EPOCH, case, click, clicks, record, statement
 from tests.sinks.fakes import FakeLogs, FakeOutlet, FakeSource, FakeStorage, until
 
 
@@ -74,9 +74,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_one_insert_a_table_and_flush(tmp_path: Path) -> None:
-    bench = Bench(
-        tmp_path, [*clicks(20), case(0), record("pixels", 0, b'{"a":1}'), record("postbacks", 0, b'{"a":1}')]
-    )
+    bench = Bench(tmp_path, [*clicks(20), case(0), statement("pixels", 0), statement("postbacks", 0)])
     async with bench.running():
         await bench.committed()
     assert sorted((table, rows) for table, rows, _ in bench.storage.inserts) == [
@@ -182,7 +180,7 @@ async def test_a_stop_finishes_the_batch_at_hand(tmp_path: Path) -> None:
 async def test_a_bad_row_goes_to_quarantine_whole_and_the_others_are_stored(
     tmp_path: Path, *, named: bool
 ) -> None:
-    value = b'{"receipt_id":"%b-9","bad":true}' % EPOCH.encode()
+    value = facts.encode(click(9))[:-1] + b',"bad":true}'
     bench = Bench(tmp_path, [*clicks(8), record("clicks", 8, value, partition=2), *clicks(3, first=9)])
     bench.storage.named_rows = named
     async with bench.running():
@@ -204,7 +202,7 @@ async def test_a_bad_row_goes_to_quarantine_whole_and_the_others_are_stored(
 
 
 async def test_a_bad_case_is_set_aside_once_though_two_tables_refuse_it(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, [record("conversions", 0, b'{"bad":true}')])
+    bench = Bench(tmp_path, [record("conversions", 0, decisions.encode(CASE)[:-1] + b',"bad":true}')])
     async with bench.running():
         await bench.committed()
     assert len(bench.quarantined) == 1
@@ -230,7 +228,7 @@ async def test_nothing_is_committed_before_the_quarantine_has_the_bad_row(tmp_pa
 
 
 async def test_a_bad_record_of_the_quarantine_itself_does_not_go_round_in_circles(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, [record("quarantine", 0, b"nonsense"), record("quarantine", 1, b'{"bad":true}')])
+    bench = Bench(tmp_path, [record("quarantine", 0, b"nonsense"), record("quarantine", 1, b'{"a":1}')])
     async with bench.running():
         await bench.committed()
     assert bench.outlet.sent == []
@@ -252,7 +250,7 @@ async def test_a_commit_that_kafka_does_not_take_stops_nothing(tmp_path: Path) -
 
 
 async def test_a_partition_that_was_taken_away_is_not_committed(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, [*clicks(2), record("pixels", 4, b'{"a":1}')])
+    bench = Bench(tmp_path, [*clicks(2), statement("pixels", 4)])
     bench.source.partitions = frozenset({("pixels", 0)})
     async with bench.running():
         await bench.committed()

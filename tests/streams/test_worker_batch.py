@@ -148,7 +148,17 @@ def test_a_receipt_with_other_content_goes_to_quarantine_with_an_alarm(state: Pa
 
 
 @pytest.mark.parametrize(
-    "value", [b"", b"{", b"null", b"\xff\xfe", b"{}", b"[" * 100_000, facts.encode(click("a\x00b"))]
+    "value",
+    [
+        b"",
+        b"{",
+        b"null",
+        b"\xff\xfe",
+        b"{}",
+        b"[" * 100_000,
+        b'{"a":' + b"[" * 9_999 + b"]" * 9_999 + b"}",
+        facts.encode(click("a\x00b")),
+    ],
 )
 def test_a_record_that_is_no_fact_goes_to_quarantine_whole_and_the_others_go_on(
     state: Partition, value: bytes

@@ -1,0 +1,25 @@
+"""JSON that is nested too deep is what other broken bytes are."""
+
+import msgspec
+import pytest
+
+from schemas import catalog_versions, decisions, facts
+
+DEEP = b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+
+
+@pytest.mark.parametrize("topic", sorted(decisions.TYPES))
+def test_a_decision(topic: str) -> None:
+    with pytest.raises(msgspec.DecodeError, match="nested"):
+        decisions.decode(topic, DEEP)
+
+
+@pytest.mark.parametrize("topic", sorted(facts.TYPES))
+def test_a_fact(topic: str) -> None:
+    with pytest.raises(facts.Malformed, match="nested"):
+        facts.decode(topic, DEEP)
+
+
+def test_a_catalog_version() -> None:
+    with pytest.raises(msgspec.DecodeError, match="nested"):
+        catalog_versions.decode_version(DEEP)
