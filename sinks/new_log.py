@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from service import outage
 from service.errors import Unavailable
-from service.kafka import Admin, Partition
+from service.kafka import Admin, Partition, told_together
 from service.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -95,8 +95,8 @@ class Watch:
             for each in partitions
             if each in committed
         )
-        for line in found.lines:
-            log.warning("%s", line)
+        if found.lines:
+            log.warning("%s", told_together(found.lines))
         self.identities = identities
         return found.offsets
 

@@ -17,7 +17,7 @@ from schemas import times
 from schemas.reasons import Reason
 from service import outage
 from service.errors import RecordsRefused, Unavailable, Unreachable
-from service.kafka import Outgoing, Record
+from service.kafka import Outgoing, Record, told_together
 from service.settings import Settings
 from streams import logs
 from streams.batch import Batch, Decide, Tally
@@ -172,7 +172,10 @@ class Joiner:
         if turn != self._assignments:
             return None
         self._logs = found
-        offsets = {tp: self._begin(found, tp) for tp in assigned}
+        notable: list[str] = []
+        offsets = {tp: self._begin(found, tp, notable) for tp in sorted(assigned)}
+        if notable:
+            log.warning("%s", told_together(notable))
         async with self._turn:
             await self._send()
         self.assigned = True
@@ -195,12 +198,11 @@ class Joiner:
             self._open[number] = self.store.open(number)
         self._metrics.partitions.set(len(self._open))
 
-    def _begin(self, found: Logs, tp: TP) -> int:
+    def _begin(self, found: Logs, tp: TP, notable: list[str]) -> int:
         topic = self._unprefixed(tp.topic)
         partition = self._open[tp.partition]
-        offset, notable = logs.begin(found, (topic, tp.partition), partition.positions.get(topic))
-        if notable:
-            log.warning("%s", notable)
+        offset, line = logs.begin(found, (topic, tp.partition), partition.positions.get(topic))
+        notable += [line] if line else []
         self._next[topic, tp.partition] = offset
         return offset
 

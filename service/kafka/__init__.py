@@ -6,7 +6,7 @@ Topics and groups are named without ROUNDTRIP_TOPIC_PREFIX outside this package;
 from service.kafka.admin import Admin
 from service.kafka.producer import Producer
 from service.kafka.reader import Reader
-from service.kafka.records import Description, Outgoing, Partition, Record, TopicSpec
+from service.kafka.records import Description, Outgoing, Partition, Record, TopicSpec, told_together
 from service.kafka.tail import Tail, read_range
 
 __all__ = [
@@ -20,4 +20,5 @@ __all__ = [
     "Tail",
     "TopicSpec",
     "read_range",
+    "told_together",
 ]

@@ -1,6 +1,6 @@
 """What goes through Kafka, as everything of ours sees it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 Partition = tuple[str, int]
@@ -57,3 +57,9 @@ def record_of(message: Any, prefix: str) -> Record:
         message.key() or b"",
         message.value() or b"",
     )
+
+
+def told_together(lines: Sequence[str]) -> str:
+    """One line of many that each tell of a partition: the first, and how many more there are."""
+    more = len(lines) - 1
+    return lines[0] + (f" (and {more} more partitions alike)" if more else "")

@@ -119,7 +119,8 @@ def test_offsets_of_another_log_are_noticed_and_it_begins_at_the_earliest(config
     asyncio.run(commit_for_another_log())
     with Service("writer", config) as writer:
         wait_until(lambda: count(config) == 100, what=writer.lines)
-        assert any("is a new log" in line for line in writer.lines())
+        (line,) = (line for line in writer.lines() if "is a new log" in line)
+        assert line.endswith("(and 3 more partitions alike)")
 
 
 def test_two_writers_share_the_partitions(config: Settings) -> None:

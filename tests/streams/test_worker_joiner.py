@@ -332,6 +332,15 @@ def test_where_reading_begins(known: Position | None, changed: dict[str, Any], o
     assert (said in found[1]) if said else not found[1]
 
 
+async def test_what_happened_to_all_partitions_is_said_in_one_line(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+):
+    rig.logs = LOGS._replace(committed=dict.fromkeys(LOGS.end, 40))
+    await rig.started()
+    first = "adjustments/0: no state here, but 40 committed; beginning again at offset 0"
+    assert caplog.messages == [f"{first} (and 9 more partitions alike)"]
+
+
 async def test_facts_of_a_new_log_that_are_known_change_nothing(rig: Rig):
     joiner = await rig.started()
     await joiner.handle(fetch(record(click()), record(postback())))
