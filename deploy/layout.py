@@ -43,7 +43,7 @@ def make_directory(directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         directory.chmod(0o700)
     except OSError as error:
-        raise Usage(f"--dir {directory}: {error.strerror or error}") from error
+        raise Usage(f"--dir {directory} cannot be made: {error.strerror or error}; name another") from error
 
 
 @contextmanager

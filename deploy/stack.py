@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from deploy.ports import require_free
 from deploy.process import ends_with_parent
 from deploy.supervisor import stop_in_order, watch
 from deploy.terminal import say
+from service import settings as service_settings
 from service import stack_file
 from service.catalog_follower import Shelf
 from service.errors import No, Unreachable, Usage
@@ -47,15 +49,22 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="the collector's port (default 8080); console, joiner, writer and notifier take the next four,"
         " ClickHouse 8123, Kafka 9092. 0 takes free ports: those of the run before, where nobody took them",
     )
-    parser.add_argument("--broker", metavar="HOST:PORT", help="this Kafka, instead of one of our own")
+    parser.add_argument(
+        "--broker", metavar="HOST:PORT", type=_broker, help="this Kafka, instead of one of our own"
+    )
     parser.add_argument("--catalog", metavar="FILE", type=Path, help="apply this catalog file at start")
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= 65_531:  # noqa: PLR2004  four more follow it
-        raise argparse.ArgumentTypeError("a port is 0 to 65531")
-    return port
+    if not text.isascii() or not text.isdigit() or int(text) > 65_531:  # noqa: PLR2004  four more follow it
+        raise argparse.ArgumentTypeError(f"a port is 0 to 65531, not {text!r}")
+    return int(text)
+
+
+def _broker(text: str) -> str:
+    if not all(re.fullmatch(r"[^\s:,]+:\d{1,5}|\[[\da-fA-F:]+\]:\d{1,5}", each) for each in text.split(",")):
+        raise argparse.ArgumentTypeError(f"write HOST:PORT, several with commas between them, not {text!r}")
+    return text
 
 
 def run(args: argparse.Namespace) -> int:
@@ -77,7 +86,9 @@ def up(args: argparse.Namespace, make_service: MakeService = Service) -> int:
             ports.pop("broker")
         require_free(ports)
         layout.make_keys(directory)
-        live(Parts(directory, ports, args.broker, make_service), args.catalog)
+        parts = Parts(directory, ports, args.broker, make_service)
+        service_settings.read("migrate", parts.settings)  # a wrong one is told before anything starts
+        live(parts, args.catalog)
     say(f"stopped; `roundtrip up --dir {directory}` goes on where it was")
     return 0
 

@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -144,6 +145,8 @@ def listening(host: str, port: int) -> Iterator[None]:
     """Around what binds a socket: a port in use is a Problem that names it."""
     try:
         yield
+    except socket.gaierror as error:
+        raise Problem(f"cannot listen on {host}: {error.strerror}; see ROUNDTRIP_HOST") from error
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise Problem(

@@ -26,7 +26,10 @@ class Memory:
     """What ended, on disk: a copy of the topic `deliveries`, which repairs it. Any thread may use it."""
 
     def __init__(self, directory: Path) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Problem(f"{directory} cannot be made: {error.strerror}; see ROUNDTRIP_DIR") from error
         try:
             self._db = Rdict(str(directory), Options(raw_mode=True), access_type=AccessType.with_ttl(KEPT_S))
         except Exception as error:  # rocksdict raises nothing narrower

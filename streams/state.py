@@ -60,10 +60,17 @@ class Changes(msgspec.Struct):
 
 
 class Store:
-    """All partitions of a process: they share one cache and one limit on unflushed writes."""
+    """All partitions of a process: they share one cache and one limit on unflushed writes.
+
+    Problem where its directory cannot be made.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Problem(f"{directory} cannot be made: {error.strerror}; see ROUNDTRIP_DIR") from error
         self._cache = Cache(_CACHE_BYTES)
         self._memtables = WriteBufferManager(_MEMTABLE_BYTES, False)
 

@@ -11,8 +11,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import msgspec
 import psutil
@@ -34,7 +36,13 @@ pytestmark = pytest.mark.stack
 class Run:
     """One `up` as a child process, in a directory."""
 
-    def __init__(self, directory: Path, *words: str, broken: str = "") -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *words: str,
+        broken: str = "",
+        settings: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.directory = directory
         self.lines: list[str] = []
         foreign = {name: value for name, value in os.environ.items() if not name.startswith("ROUNDTRIP_")}
@@ -44,7 +52,7 @@ class Run:
             stderr=subprocess.STDOUT,
             text=True,
             cwd=ROOT,
-            env={**foreign, "BROKEN": broken},
+            env={**foreign, **settings, "BROKEN": broken},
         )
 
     def until(self, start: str) -> str:
@@ -75,8 +83,8 @@ class Run:
 def start(tmp_path: Path) -> Iterator[Callable[..., Run]]:
     runs: list[Run] = []
 
-    def make(*words: str, broken: str = "") -> Run:
-        runs.append(Run(tmp_path / "stack", *words, broken=broken))
+    def make(*words: str, **more: Any) -> Run:
+        runs.append(Run(tmp_path / "stack", *words, **more))
         return runs[-1]
 
     yield make
@@ -212,6 +220,32 @@ def test_another_broker_that_cannot_be_reached_is_exit_code_3(start: Callable[..
     output, _ = run.process.communicate(timeout=DEADLINE_S)
     assert run.process.returncode == 3
     assert "Kafka at 127.0.0.1:1 cannot be reached" in output.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--broker", ""], "write HOST:PORT, several with commas between them, not ''"),
+        (["--broker", "k1:9092,k2"], "write HOST:PORT"),
+        (["--port", "x"], "a port is 0 to 65531, not 'x'"),
+    ],
+)
+def test_wrong_usage_is_told_before_anything_starts(start: Callable[..., Run], words: list[str], said: str):
+    run = start(*words)
+    output, _ = run.process.communicate(timeout=DEADLINE_S)
+    assert run.process.returncode == 2
+    assert said in output
+    assert not run.directory.exists()
+
+
+def test_a_wrong_setting_is_told_before_anything_starts(
+    start: Callable[..., Run],
+):
+    run = start("--port", "0", settings={"ROUNDTRIP_PARTITIONS": "many"})
+    output, _ = run.process.communicate(timeout=DEADLINE_S)
+    assert run.process.returncode == 2
+    assert "ROUNDTRIP_PARTITIONS" in output
+    assert not (run.directory / "log").exists()
 
 
 def test_a_catalog_that_the_directory_keeps_is_published_to_its_new_kafka(

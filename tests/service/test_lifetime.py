@@ -5,6 +5,7 @@ import errno
 import logging
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -107,6 +108,11 @@ async def test_one_closer_that_fails_or_hangs_keeps_no_other_from_closing(
 def test_an_address_that_cannot_be_had_is_a_problem_that_names_it(number: int) -> None:
     with pytest.raises(Problem, match="80"), listening("127.0.0.1", 80):
         raise OSError(number, "no")
+
+
+def test_a_host_that_is_none_is_a_problem_that_names_it() -> None:
+    with pytest.raises(Problem, match="999"), listening("999.1.1.1", 80):
+        raise socket.gaierror(-2, "Name or service not known")
 
 
 def test_a_log_line_is_one_line_with_time_service_and_severity() -> None:

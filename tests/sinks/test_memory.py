@@ -50,3 +50,9 @@ def test_a_second_notifier_in_one_directory_is_told_so(tmp_path: Path) -> None:
     with pytest.raises(Problem, match="another notifier"):
         Memory(tmp_path)
     memory.close()
+
+
+def test_a_directory_that_cannot_be_made_is_a_problem_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(Problem, match="file/notifier cannot be made: Not a directory; see ROUNDTRIP_DIR"):
+        Memory(tmp_path / "file" / "notifier")

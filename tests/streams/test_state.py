@@ -127,3 +127,9 @@ def test_a_state_of_another_format_is_refused_with_what_to_do(store: Store, monk
     monkeypatch.setattr("streams.layout.FORMAT", b"2")
     with pytest.raises(Problem, match="format 1, this release reads 2; move it away"):
         store.open(0)
+
+
+def test_a_directory_that_cannot_be_made_is_a_problem_that_names_it(tmp_path: Path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(Problem, match="file/joiner cannot be made: Not a directory; see ROUNDTRIP_DIR"):
+        Store(tmp_path / "file" / "joiner")
