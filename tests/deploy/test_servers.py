@@ -15,6 +15,7 @@ from service.errors import No
 from service.kafka import Admin, TopicSpec
 
 ROOT = Path(__file__).parents[2]
+ODD_NAME = "a b, ü'$x"
 
 
 def query(server: ClickHouseServer, sql: str) -> str:
@@ -24,7 +25,7 @@ def query(server: ClickHouseServer, sql: str) -> str:
 
 @pytest.mark.stack
 def test_clickhouse_keeps_its_rows_through_a_stop_and_a_kill(tmp_path: Path):
-    with ClickHouseServer(tmp_path) as server:
+    with ClickHouseServer(tmp_path / ODD_NAME) as server:
         query(server, "CREATE TABLE t (n UInt32) ENGINE = MergeTree ORDER BY n")
         query(server, "INSERT INTO t SELECT number FROM numbers(1000)")
         server.stop()
@@ -60,7 +61,7 @@ def test_the_version_tried_is_the_version_installed_by_setup():
 
 @pytest.mark.stack
 def test_kafka_keeps_cluster_and_topics_through_a_stop_and_a_kill(tmp_path: Path):
-    with KafkaServer(tmp_path) as server:
+    with KafkaServer(tmp_path / ODD_NAME) as server:
         configured = settings.read("test", {"ROUNDTRIP_KAFKA": server.address})
         with Admin(configured) as admin:
             admin.ensure_topics([TopicSpec("t", 2, 1)])
