@@ -6,7 +6,7 @@ import pytest
 
 from schemas import facts
 from service.settings import Settings
-from tests.sinks.examples import CASE, CLICK, CONVERSION, case, changed, record
+from tests.sinks.examples import CASE, CLICK, CONVERSION, EPOCH, case, changed, record
 from tests.sinks.test_stored import ask, store
 
 pytestmark = pytest.mark.stack
@@ -75,9 +75,9 @@ def test_the_contract_s_columns_are_there_in_its_types(stored: Settings, view: s
 async def test_stats_are_what_the_rows_say(stored: Settings) -> None:
     """Each once, however often it was stored; hours by click time and by the conversion's own."""
     again = changed(
-        CLICK, receipt_id="r-2", is_unique=False, is_bot=True, received_at="2026-11-23T10:59:59.999Z"
+        CLICK, receipt_id=f"{EPOCH}-2", is_unique=False, is_bot=True, received_at="2026-11-23T10:59:59.999Z"
     )
-    later = changed(CLICK, receipt_id="r-3", received_at="2026-11-23T11:00:00.000Z")
+    later = changed(CLICK, receipt_id=f"{EPOCH}-3", received_at="2026-11-23T11:00:00.000Z")
     visits = [record("clicks", n, facts.encode(one)) for n, one in enumerate((CLICK, again, later))]
     kinds = (
         ("approved", 0, False),
