@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -39,7 +40,7 @@ def ends_with_parent() -> Callable[[], None] | None:
     return ask_the_kernel
 
 
-class Server:
+class Server(ABC):
     """One child process, startable again after it ended.
 
     name: names its log file and what people read about it.
@@ -57,20 +58,20 @@ class Server:
     grace_s: float = GRACE_S
     process: subprocess.Popen[bytes] | None = None
 
+    @abstractmethod
     def command(self) -> Sequence[str]:
         """The command line."""
-        raise NotImplementedError
 
     def environ(self) -> Mapping[str, str]:
         """The whole environment of the next start."""
         return {**os.environ, **self.environment}
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027  a hook: most need nothing
         """Whatever must be on disk before a start is there; called before each start."""
 
+    @abstractmethod
     def is_ready(self) -> bool:
         """Whether it does its work now; answers within about a second."""
-        raise NotImplementedError
 
     @property
     def pid(self) -> int:

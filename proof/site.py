@@ -1,6 +1,7 @@
 """A small web site on loopback that remembers what it was asked: the ground of shop and tracker."""
 
 import time
+from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Self
 
@@ -55,7 +56,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     at_s: float
 
 
-class Site:
+class Site(ABC):
     """A site on 127.0.0.1 for the time of an `async with`; subclasses add routes.
 
     port: where it listens; 0 takes a free one. seen: every request, oldest first, at most `remembers`.
@@ -68,9 +69,9 @@ class Site:
         self.seen: list[Seen] = []
         self._runner: web.AppRunner | None = None
 
+    @abstractmethod
     def routes(self) -> list[web.RouteDef]:
         """What the site answers."""
-        raise NotImplementedError
 
     def url(self, path: str = "/", host: str = "127.0.0.1") -> str:
         """An address of the site; to a browser `shop.localhost` is another site on the same loopback."""
@@ -93,10 +94,10 @@ class Site:
         if self._runner is not None:
             await self._runner.cleanup()
 
-    async def opened(self) -> None:
+    async def opened(self) -> None:  # noqa: B027  a hook: most need nothing
         """Called once the site listens."""
 
-    async def closing(self) -> None:
+    async def closing(self) -> None:  # noqa: B027  a hook, as above
         """Called before the site stops listening."""
 
     def _memory(self) -> Middleware:
