@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import faust
+from aiokafka.errors import KafkaError
 from faust.app.base import BootStrategy
 
 from schemas.topics import FACTS
@@ -77,7 +78,12 @@ class OneLine(logging.Filter):
         self._last: dict[tuple[str, int], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the line is to be written; a library's trace is cut to its error."""
+        """Whether the line is to be written; a library's trace is cut to its error.
+
+        Nor is what asyncio tells of aiokafka's own tasks: a commit that was given up fails later, unheard.
+        """
+        if record.name == "asyncio" and record.exc_info and isinstance(record.exc_info[1], KafkaError):
+            return self._verbose
         if self._verbose or not record.name.startswith(_LIBRARIES):
             return True
         if record.levelno < logging.ERROR or record.name.startswith("aiokafka"):

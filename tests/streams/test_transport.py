@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import IllegalStateError, KafkaConnectionError
+from aiokafka.errors import IllegalStateError, KafkaConnectionError, UnknownMemberIdError
 from faust.app.base import App
 from faust.tables.recovery import Recovery
 from faust.transport import consumer as faust_consumer
@@ -360,8 +360,10 @@ def test_security_settings_reach_aiokafka():
     assert transport._security(Settings(kafka_security="ssl"))["ssl_context"] is not None
 
 
-def line(name: str, lineno: int = 1, level: int = logging.ERROR) -> logging.LogRecord:
-    trace = (ValueError, ValueError("why"), None)
+def line(
+    name: str, lineno: int = 1, level: int = logging.ERROR, error: type[Exception] = ValueError
+) -> logging.LogRecord:
+    trace = (error, error("why"), None)
     return logging.LogRecord(name, level, "file.py", lineno, "it %s", ("broke",), trace)
 
 
@@ -383,3 +385,9 @@ def test_aiokafka_says_nothing_and_we_all_unless_everything_is_asked_for():
     assert not quiet.filter(line("aiokafka.conn"))
     assert [quiet.filter(line("streams.joiner", level=logging.INFO)) for _ in range(2)] == [True, True]
     assert verbose.filter(line("aiokafka.conn", level=logging.DEBUG))
+
+
+def test_a_commit_that_was_given_up_fails_unheard_other_forgotten_errors_do_not():
+    quiet = app.OneLine(verbose=False)
+    assert not quiet.filter(line("asyncio", error=UnknownMemberIdError))
+    assert quiet.filter(line("asyncio"))
