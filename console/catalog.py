@@ -61,7 +61,9 @@ def _checked(file: Path) -> tuple[Catalog | None, list[Complaint]]:
     """The file's catalog and complaints, which were printed."""
     try:
         text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise Usage(f"{file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
         raise Usage(f"{file} cannot be read: {error}") from error
     catalog, complaints = check(text)
     for complaint in complaints:

@@ -23,6 +23,8 @@ def check(text: str) -> tuple[Catalog | None, list[Complaint]]:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as fault:
         return None, [Complaint("error", "", f"no TOML: {fault}")]
+    if not data:  # a file that was cut off, more likely than a network without anything
+        return None, [Complaint("error", "the file", "is empty: to stop an offer, pause it")]
     catalog, faults = shaped(data)
     findings = [catalog_rules.error(place, reason) for place, reason in faults]
     if catalog is not None:

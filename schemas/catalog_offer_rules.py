@@ -171,6 +171,8 @@ def _terms(catalog: Catalog, goal: Goal, tiers: set[str], place: Place) -> Itera
 def workable(catalog: Catalog) -> Iterator[Finding]:
     """What an active offer lacks to bring one paid conversion."""
     active = {one.id for one in catalog.affiliates if one.status == "active"}
+    if not catalog.offers:
+        yield warning((), "has no offers: every click is refused")
     for n, offer in enumerate(catalog.offers):
         if not offer.is_active:
             continue

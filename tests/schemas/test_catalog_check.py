@@ -38,11 +38,6 @@ def test_the_contracts_example_is_valid_with_warnings():
     ]
 
 
-def test_an_empty_file_is_an_empty_catalog():
-    catalog, found = check("")
-    assert (catalog.offers, found) == ((), [])
-
-
 def test_what_is_no_toml_says_where():
     catalog, [complaint] = check("[network\n")
     assert (catalog, str(complaint).startswith("error: no TOML: ")) == (None, True)
@@ -397,3 +392,18 @@ def test_what_the_check_lets_through_decodes_from_its_record(missing: set[int]):
     if catalog is not None:
         tomllib.loads(text)
         assert msgspec.json.decode(msgspec.json.encode(catalog), type=type(catalog)) == catalog
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "# nothing but a comment\n"])
+def test_an_empty_file_is_an_error_since_it_would_stop_the_network(text: str) -> None:
+    catalog, (complaint,) = check(text)
+    assert catalog is None
+    assert (complaint.level, complaint.place) == ("error", "the file")
+
+
+def test_a_catalog_without_offers_is_warned_of() -> None:
+    catalog, complaints = check('[network]\ntime_zone = "UTC"\n')
+    assert catalog is not None
+    assert [(one.level, one.reason) for one in complaints] == [
+        ("warning", "has no offers: every click is refused")
+    ]
