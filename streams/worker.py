@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
 from schemas.topics import FACTS
@@ -73,11 +74,24 @@ class Worker:
         self._life.on_close("state", self._joiner.close)
         self._life.on_close("catalog", self._follower.close)
         self._follower.start()
-        await self._topics_are_there()
+        if not await self._before_the_stop(self._topics_are_there()):
+            return
         self._joiner.sender = producer = Producer(self._settings, linger_ms=LINGER_MS)
         self._life.on_close("producer", producer.close)
         await self._join()
         await self._life.wait()
+
+    async def _before_the_stop(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Whether the work ended before a stop was asked for; a look at an absent Kafka takes 10 s."""
+        working = asyncio.ensure_future(work)
+        stopping = asyncio.ensure_future(self._life.stopping.wait())
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not working.done():
+            working.cancel()
+            return False
+        await working
+        return True
 
     async def _join(self) -> None:
         joiner = self._joiner
