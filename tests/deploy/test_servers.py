@@ -85,3 +85,13 @@ def test_readiness_is_an_answer_to_a_metadata_request(kafka: KafkaServer):
     assert broker_count("127.0.0.1", kafka.port) == 1
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(OSError, match="timed out"):
         broker_count("127.0.0.1", silent.getsockname()[1])
+
+
+def test_what_a_killed_kafka_unpacked_is_gone_at_its_next_start(tmp_path: Path) -> None:
+    server = KafkaServer(tmp_path)
+    (tmp_path / "data").mkdir()  # as if it had been formatted
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "tmp" / "library.so").touch()
+    server.prepare()
+    assert list((tmp_path / "tmp").iterdir()) == []
+    assert "-Djava.io.tmpdir=tmp" in server.command()
