@@ -5,11 +5,9 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
-
-Format = Literal["table", "csv", "json"]
 
 _WIDEST = 60  # characters of a cell in a table
 

@@ -188,10 +188,6 @@ class Admin:
         """The offset that the next record will get, of each partition."""
         return self._offsets(topics, cka.OffsetSpec.latest())
 
-    def offsets_at(self, topics: Iterable[str], timestamp_ms: int) -> dict[Partition, int]:
-        """The first offset at or after a time; -1 where nothing is that young."""
-        return self._offsets(topics, cka.OffsetSpec.for_timestamp(timestamp_ms))
-
     def _offsets(self, topics: Iterable[str], spec: Any) -> dict[Partition, int]:
         asked = {
             ck.TopicPartition(self._prefix + topic, number): spec
