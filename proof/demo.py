@@ -62,7 +62,8 @@ def main() -> int:
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    """As Ctrl-C, which asyncio turns into a cancellation: an exception raised in its midst leaves children."""
+    signal.raise_signal(signal.SIGINT)
 
 
 def _shown(clicks: int, seed: int) -> int:

@@ -1,5 +1,6 @@
 """The demo shows the whole round trip, and leaves nothing behind however it ends."""
 
+import asyncio
 import os
 import re
 import signal
@@ -66,6 +67,26 @@ def test_the_demo_shows_all_and_leaves_nothing(running: subprocess.Popen[str], t
     assert re.search(r"until a query saw it: +p50 \d", out)
     assert re.search(r"0 of them were not told", out)
     assert left_behind(tmp_path) == []
+
+
+def test_being_told_to_end_cancels_what_runs() -> None:
+    ended = []
+
+    async def runs() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            ended.append("in order")
+            raise
+
+    before = signal.signal(signal.SIGTERM, demo._interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            asyncio.run(runs())
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert ended == ["in order"]
 
 
 @pytest.mark.stack
