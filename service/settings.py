@@ -163,6 +163,94 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             le=60,
         ),
     ] = 1.0
+    journal_segment_mib: Annotated[
+        int,
+        _about(
+            "Size at which a journal begins its next file. A file is what is kept, shipped again and removed;"
+            " 64 MiB are some 20 s of a busy core.",
+            "collector",
+            ge=1,
+            le=1_024,
+        ),
+    ] = 64
+    journal_kept_hours: Annotated[
+        float,
+        _about(
+            "Hours that a journal keeps what Kafka has acknowledged, to ship it again should Kafka lose it."
+            " What is not yet acknowledged is kept without limit.",
+            "collector",
+            ge=0,
+            le=8_760,
+        ),
+    ] = 24.0
+    journal_kept_gib: Annotated[
+        float,
+        _about(
+            "GiB of acknowledged events that a journal keeps at most (there is one journal a process).",
+            "collector",
+            ge=0,
+            le=100_000,
+        ),
+    ] = 10.0
+    journal_queue_records: Annotated[
+        int,
+        _about(
+            "Events that may wait for the disk in one process; above it the answer is 503, never a wait."
+            " About a second of what a core accepts.",
+            "collector",
+            ge=16,
+            le=1_000_000,
+        ),
+    ] = 10_000
+    journal_wait_s: Annotated[
+        float,
+        _about(
+            "Seconds that an answer waits for the disk; then a click is redirected unrecorded, all else gets"
+            " 503. A healthy disk takes milliseconds.",
+            "collector",
+            gt=0,
+            le=60,
+        ),
+    ] = 1.0
+    ship_linger_ms: Annotated[
+        float,
+        _about(
+            "Milliseconds that the journal's events are gathered before they go to Kafka: many small requests"
+            " cost more than anything else, and the answer does not wait for them.",
+            "collector",
+            ge=1,
+            le=1_000,
+        ),
+    ] = 50.0
+    max_connections: Annotated[
+        int,
+        _about(
+            "Connections that a collector process holds open; above it new ones are closed at once.",
+            "collector",
+            ge=16,
+            le=1_000_000,
+        ),
+    ] = 10_000
+    health_port: Annotated[
+        int,
+        _about(
+            "A port of its own for health and metrics of a collector, where several processes share"
+            " ROUNDTRIP_PORT. 0: only there.",
+            "collector",
+            ge=0,
+            le=65535,
+        ),
+    ] = 0
+    collectors: Annotated[
+        int,
+        _about(
+            "Collector processes that `roundtrip up` starts on the one port, each with its own journal: one a"
+            " core that is to take clicks.",
+            "up",
+            ge=1,
+            le=64,
+        ),
+    ] = 1
     keys: Annotated[
         str, _about("File of the keys that sign transaction IDs.", "collector joiner", "DIR/keys.toml")
     ] = ""
