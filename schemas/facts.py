@@ -15,6 +15,8 @@ from schemas.wire import decoded
 Time = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
 TransactionId = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 ReceiptId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-z]{23}-[0-9]{1,19}$")]
+Epoch = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-z]{23}$")]
+Sequence = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 Id = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 GoalId = Annotated[int, msgspec.Meta(ge=-1, le=2**31 - 1)]
 Text = Annotated[str, msgspec.Meta(max_length=500)]  # TUNE's limit for sub IDs
@@ -210,11 +212,14 @@ class Adjustment(Statement, frozen=True, kw_only=True):
 
 
 class Tail(msgspec.Struct, frozen=True, kw_only=True):
-    """An edge's word, each minute, on how far an epoch has come; compared by `audit` with what was stored."""
+    """An edge's word, each minute, on how far an epoch has come; compared by `audit` with what was stored.
+
+    last: every number up to it is on the edge's stable storage; at: by the edge's clock.
+    """
 
     edge: str
-    epoch: str
-    last: int
+    epoch: Epoch
+    last: Sequence
     at: Time
 
 
@@ -232,7 +237,7 @@ _ENCODER = msgspec.json.Encoder()
 _DECODERS = {topic: msgspec.json.Decoder(kind) for topic, kind in TYPES.items()}
 
 
-def encode(fact: AnyFact) -> bytes:
+def encode(fact: AnyFact | Tail) -> bytes:
     """One JSON object, UTF-8, without a line break."""
     return _ENCODER.encode(fact)
 

@@ -14,6 +14,7 @@ LATENESS_DAYS = 7
 
 FACTS = ("clicks", "impressions", "pixels", "postbacks", "adjustments")
 DECISIONS = ("conversions", "notices", "deliveries", "quarantine", "refusals")
+TAILS = "tails"
 CATALOG = "catalog"
 
 
@@ -74,6 +75,12 @@ TOPICS = {
             why="as long as what is in it may still be used",
         ),
         Topic(name="refusals", kept_days=30, why="for the person who asks why a request was refused"),
+        Topic(
+            name=TAILS,
+            single=True,  # one small record a minute and collector process
+            kept_days=CORRECTION_WINDOW_DAYS + LATENESS_DAYS,
+            why="as long as an event that it counts may still be missed",
+        ),
         Topic(
             name=CATALOG,
             single=True,

@@ -9,7 +9,7 @@ import msgspec
 
 from schemas import facts
 from schemas.tables import TABLES_OF_TOPIC
-from schemas.topics import FACTS
+from schemas.topics import FACTS, TAILS
 from schemas.wire import decoded
 from service.kafka import Partition, Record
 
@@ -70,6 +70,7 @@ _CHECKS: Final[dict[str, Callable[[bytes], Any]]] = {
     "deliveries": functools.partial(decoded, msgspec.json.Decoder(_Delivery)),
     "quarantine": functools.partial(decoded, msgspec.json.Decoder(_Quarantine)),
     "refusals": functools.partial(decoded, msgspec.json.Decoder(_Refusal)),
+    TAILS: functools.partial(decoded, msgspec.json.Decoder(facts.Tail)),
 }
 
 

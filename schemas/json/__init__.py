@@ -9,12 +9,12 @@ import msgspec
 
 from schemas import decisions, facts
 from schemas.catalog_versions import CatalogVersion
-from schemas.topics import CATALOG
+from schemas.topics import CATALOG, TAILS
 
 
 def json_schemas() -> dict[str, str]:
     """Topic name to the text of its file."""
-    types: dict[str, type] = {**facts.TYPES, **decisions.TYPES, CATALOG: CatalogVersion}
+    types: dict[str, type] = {**facts.TYPES, **decisions.TYPES, TAILS: facts.Tail, CATALOG: CatalogVersion}
     return {topic: json.dumps(_schema(topic, kind), indent=1) + "\n" for topic, kind in types.items()}
 
 

@@ -1,6 +1,8 @@
 -- The tables that the writer fills. Insertion is at least once and exact all the same: every table is a
 -- ReplacingMergeTree on a key that never changes. The deduplication window only saves work on retries.
 -- Column names are the wire's (schemas/facts.py, schemas/decisions.py); kafka_* say where a row lies.
+-- A fact's key ends in its time and transaction: should an edge ever use a receipt twice, neither event replaces
+-- the other, and the view contradicting_receipts shows both.
 
 -- A person followed a tracking link.
 CREATE TABLE IF NOT EXISTS click_facts
@@ -51,7 +53,8 @@ CREATE TABLE IF NOT EXISTS click_facts
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(received_at)
-ORDER BY (toStartOfHour(received_at), offer_id, affiliate_id, receipt_id)
+PRIMARY KEY (toStartOfHour(received_at), offer_id, affiliate_id, receipt_id)
+ORDER BY (toStartOfHour(received_at), offer_id, affiliate_id, receipt_id, received_at, transaction_id)
 SETTINGS non_replicated_deduplication_window = 1000;
 
 -- A person was shown an ad.
@@ -103,7 +106,8 @@ CREATE TABLE IF NOT EXISTS impression_facts
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(received_at)
-ORDER BY (toStartOfHour(received_at), offer_id, affiliate_id, receipt_id)
+PRIMARY KEY (toStartOfHour(received_at), offer_id, affiliate_id, receipt_id)
+ORDER BY (toStartOfHour(received_at), offer_id, affiliate_id, receipt_id, received_at, transaction_id)
 SETTINGS non_replicated_deduplication_window = 1000;
 
 -- A pixel, iframe, postback or adjustment as received.
@@ -155,7 +159,8 @@ CREATE TABLE IF NOT EXISTS observation_facts
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(received_at)
-ORDER BY (toStartOfHour(received_at), offer_id, affiliate_id, receipt_id)
+PRIMARY KEY (toStartOfHour(received_at), offer_id, affiliate_id, receipt_id)
+ORDER BY (toStartOfHour(received_at), offer_id, affiliate_id, receipt_id, received_at, transaction_id)
 SETTINGS non_replicated_deduplication_window = 1000;
 
 -- A case as it stands, whole: the newest version wins.
@@ -385,4 +390,22 @@ CREATE TABLE IF NOT EXISTS refusal_facts
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(at)
 ORDER BY (toStartOfHour(at), refusal_id)
+SETTINGS non_replicated_deduplication_window = 1000;
+
+-- An edge's word on how far an epoch has come: the greatest number wins, then the latest word.
+CREATE TABLE IF NOT EXISTS tail_facts
+(
+    edge LowCardinality(String),
+    epoch String,
+    last UInt64,
+    at DateTime64(3, 'UTC'),
+    version UInt128 MATERIALIZED bitOr(bitShiftLeft(toUInt128(last), 64), toUInt128(toUnixTimestamp64Milli(at))),
+    kafka_topic LowCardinality(String),
+    kafka_partition UInt32,
+    kafka_offset UInt64,
+    kafka_log LowCardinality(String),
+    inserted_at DateTime64(3, 'UTC') DEFAULT now64(3)
+)
+ENGINE = ReplacingMergeTree(version)
+ORDER BY epoch
 SETTINGS non_replicated_deduplication_window = 1000;

@@ -24,6 +24,31 @@ SELECT * FROM quarantine_facts FINAL;
 CREATE OR REPLACE VIEW refusals AS
 SELECT * FROM refusal_facts FINAL;
 
+-- How far each epoch of an edge's journal has come, by the edge's own word.
+CREATE OR REPLACE VIEW tails AS
+SELECT edge, epoch, last, at, kafka_topic, kafka_partition, kafka_offset, kafka_log, inserted_at
+FROM tail_facts FINAL;
+
+-- Receipts under which more than one event was stored: none, unless an edge numbered wrongly. Reads all facts.
+CREATE OR REPLACE VIEW contradicting_receipts AS
+SELECT
+    receipt_id,
+    count() AS events,
+    groupArray(transaction_id) AS transactions,
+    groupArray(fact_kind) AS kinds,
+    min(fact_received_at) AS first_received_at,
+    max(fact_received_at) AS last_received_at
+FROM
+(
+    SELECT receipt_id, transaction_id, 'click' AS fact_kind, received_at AS fact_received_at FROM click_facts FINAL
+    UNION ALL
+    SELECT receipt_id, transaction_id, 'impression', received_at FROM impression_facts FINAL
+    UNION ALL
+    SELECT receipt_id, transaction_id, CAST(kind AS String), received_at FROM observation_facts FINAL
+)
+GROUP BY receipt_id
+HAVING events > 1;
+
 -- A conversion as it stands now.
 CREATE OR REPLACE VIEW conversions AS
 SELECT

@@ -18,6 +18,7 @@ TABLES_OF_TOPIC = {
     "deliveries": ("delivery_facts",),
     "quarantine": ("quarantine_facts",),
     "refusals": ("refusal_facts",),
+    "tails": ("tail_facts",),
 }
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from schemas import decisions, facts
 from schemas.reasons import Reason
 from schemas.tables import TABLES_OF_TOPIC, migrations
+from schemas.topics import TAILS
 
 EPOCH = "06c0123456789abcdefghjk"
 POSTBACK: dict[str, Any] = {
@@ -94,9 +95,9 @@ def sql_of(table: str) -> str:
     return statement
 
 
-@pytest.mark.parametrize("topic", sorted(set(facts.TYPES) | {"deliveries", "quarantine", "refusals"}))
+@pytest.mark.parametrize("topic", sorted(set(facts.TYPES) | {"deliveries", "quarantine", "refusals", TAILS}))
 def test_each_field_has_a_column_of_its_name(topic: str) -> None:
-    kinds: dict[str, type[msgspec.Struct]] = {**facts.TYPES, **decisions.TYPES}
+    kinds: dict[str, type[msgspec.Struct]] = {**facts.TYPES, **decisions.TYPES, TAILS: facts.Tail}
     sql = sql_of(TABLES_OF_TOPIC[topic][0])
     fields = {field.encode_name for field in msgspec.structs.fields(kinds[topic])} - {"previous"}
     assert {field for field in fields if f" {field} " not in sql} == set()

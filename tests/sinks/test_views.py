@@ -5,8 +5,9 @@ from typing import Final
 import pytest
 
 from schemas import facts
+from service.clickhouse import ClickHouse
 from service.settings import Settings
-from tests.sinks.examples import CASE, CLICK, CONVERSION, EPOCH, case, changed, record
+from tests.sinks.examples import CASE, CLICK, CONVERSION, EPOCH, POSTBACK, case, changed, record
 from tests.sinks.test_stored import ask, store
 
 pytestmark = pytest.mark.stack
@@ -47,6 +48,8 @@ VIEWS: Final = {
     "deliveries": "conversion_id affiliate_id url attempt outcome http_status at",
     "quarantine": "reason at value",
     "refusals": "reason at query",
+    "tails": "edge epoch last at",
+    "contradicting_receipts": "receipt_id events transactions kinds first_received_at last_received_at",
     "stats": """
         hour offer_id affiliate_id advertiser_id goal_id country_code device_type source clicks unique_clicks
         bot_clicks impressions conversions approved pending rejected sale_amount payout revenue sale_currency
@@ -120,3 +123,72 @@ async def test_an_hour_of_the_stats_reads_only_its_own_rows(stored: Settings) ->
     asked = "EXPLAIN indexes = 1 SELECT sum(clicks) FROM stats WHERE hour >= '2026-11-24 00:00:00'"
     plan = "\n".join(str(line[0]) for line in ask(stored, asked))
     assert "Granules: 0/1" in plan
+
+
+def tail(last: int, minute: int, epoch: str = EPOCH) -> bytes:
+    return facts.encode(facts.Tail(edge="e", epoch=epoch, last=last, at=f"2026-11-23T10:{minute:02}:00.000Z"))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+async def test_of_an_epoch_s_tails_the_greatest_number_wins_then_the_latest_word(
+    stored: Settings, order: int
+) -> None:
+    """In any order and batches: a clock that is set back, or a topic read again, changes nothing."""
+    words = [tail(3, 0), tail(9, 5), tail(9, 7), tail(4, 9), tail(1, 1, epoch="1" * 23)]
+    for n in range(len(words))[::order]:
+        assert await store(stored, [record("tails", n, words[n])]) == []
+    asked = "SELECT edge, epoch, last, toString(at) FROM tails ORDER BY epoch"
+    both = [("e", EPOCH, 9, "2026-11-23 10:07:00.000"), ("e", "1" * 23, 1, "2026-11-23 10:01:00.000")]
+    assert ask(stored, asked) == both
+    client = ClickHouse(stored)
+    client.command("OPTIMIZE TABLE tail_facts FINAL")
+    client.close()
+    assert ask(stored, asked) == both
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'{"edge":"e","epoch":"short","last":1,"at":"2026-11-23T10:00:00.000Z"}',
+        b'{"edge":"e","epoch":"0123456789abcdefghjkmnp","last":0,"at":"2026-11-23T10:00:00.000Z"}',
+        b'{"edge":"e","epoch":"0123456789abcdefghjkmnp","last":1,"at":"2026-13-23T10:00:00.000Z"}',
+        b'{"edge":"e","epoch":"0123456789abcdefghjkmnp","last":1}',
+    ],
+)
+async def test_what_is_no_tail_is_bad_and_the_others_are_stored(stored: Settings, value: bytes) -> None:
+    records = [record("tails", 0, tail(1, 0)), record("tails", 1, value)]
+    assert [each.record.offset for each in await store(stored, records)] == [1]
+    assert ask(stored, "SELECT count() FROM tails") == [(1,)]
+
+
+async def test_two_events_of_one_receipt_are_both_there_and_shown(stored: Settings) -> None:
+    """Guard: a fact's key ends in its time and transaction, else one would silently replace the other.
+
+    Same hour, offer and affiliate: what the rest of the key says of both is the same.
+    """
+    other = changed(CLICK, transaction_id="t2")
+    later = changed(CLICK, received_at="2026-11-23T10:00:00.001Z")
+    sale = changed(POSTBACK, receipt_id=CLICK.receipt_id, received_at="2026-11-23T12:00:00.000Z")
+    fine = changed(CLICK, receipt_id=f"{EPOCH}-9")
+    visits = [record("clicks", n, facts.encode(one)) for n, one in enumerate((CLICK, other, later, fine))]
+    for _ in range(2):  # shipped again it is the same event
+        assert await store(stored, [*visits, record("postbacks", 0, facts.encode(sale))], token=False) == []
+    client = ClickHouse(stored)
+    client.command("OPTIMIZE TABLE click_facts FINAL")
+    client.close()
+    assert ask(stored, "SELECT count() FROM clicks") == [(4,)]
+    asked = """
+        SELECT receipt_id, events, arraySort(transactions), arraySort(kinds),
+            toString(first_received_at), toString(last_received_at)
+        FROM contradicting_receipts
+    """
+    assert ask(stored, asked) == [
+        (
+            CLICK.receipt_id,
+            4,
+            ["t1", "t1", "t1", "t2"],
+            ["click", "click", "click", "postback"],
+            "2026-11-23 10:00:00.000",
+            "2026-11-23 12:00:00.000",
+        )
+    ]
