@@ -7,12 +7,13 @@ import msgspec
 import pytest
 
 from deploy.clickhouse_server import ClickHouseServer
+from ingest.tails import Tails
 from schemas import facts
 from service.clickhouse import ClickHouse
 from service.kafka import Admin, Outgoing, Producer, Reader
 from service.settings import Settings
 from sinks.writer import GROUP
-from tests.sinks.examples import case, click
+from tests.sinks.examples import EPOCH, case, click
 from tests.sinks.fakes import make_topics
 from tests.sinks.service_process import Service, wait_until
 
@@ -121,6 +122,27 @@ def test_offsets_of_another_log_are_noticed_and_it_begins_at_the_earliest(config
         wait_until(lambda: count(config) == 100, what=writer.lines)
         (line,) = (line for line in writer.lines() if "is a new log" in line)
         assert line.endswith("(and 3 more partitions alike)")
+
+
+def test_an_edge_s_tails_end_in_their_view(config: Settings) -> None:
+    class Journal:
+        epoch = EPOCH
+        last = 0
+
+    async def go() -> None:
+        producer, journal = Producer(config), Journal()
+        tails = Tails(journal, producer, "edge-1", lambda: 1_764_000_000_000)
+        for journal.last in (0, 3, 8):
+            tails.say()
+        await tails.close()
+        await producer.close()
+
+    asyncio.run(go())
+    with Service("writer", config) as writer:
+        wait_until(lambda: committed(config) == 3, what=writer.lines)
+    client = ClickHouse(config)
+    assert client.query("SELECT edge, epoch, last FROM tails").rows == [("edge-1", EPOCH, 8)]
+    client.close()
 
 
 def test_two_writers_share_the_partitions(config: Settings) -> None:

@@ -1,0 +1,77 @@
+"""Tails: an edge says each minute how far its journal's epoch has come, so that a lost end is noticed too."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from schemas import facts, times
+from schemas.facts import Tail
+from schemas.topics import TAILS
+
+log = logging.getLogger(__name__)
+
+EVERY_S: Final = 60.0
+
+
+class Numbered(Protocol):
+    """What counts the accepted events: ingest.journal.journal.Journal."""
+
+    @property
+    def epoch(self) -> str:
+        """The epoch that runs; empty for none."""
+
+    @property
+    def last(self) -> int:
+        """Its greatest number that is on stable storage; 0 for none."""
+
+
+class Sender(Protocol):
+    """Kafka's producer, as far as it is needed here (service.kafka.Producer)."""
+
+    def send(self, topic: str, key: bytes, value: bytes) -> "asyncio.Future[None]":
+        """The future ends when Kafka acknowledged, or with an error."""
+
+
+class Tails:
+    """Publishes a journal's tail. Nobody waits for it: of a word that is lost, the next one says more."""
+
+    def __init__(
+        self,
+        journal: Numbered,
+        sender: Sender,
+        edge: str,
+        clock_ms: Callable[[], int],
+        every_s: float = EVERY_S,
+    ) -> None:
+        self._journal = journal
+        self._sender = sender
+        self._edge = edge
+        self._clock_ms = clock_ms
+        self._every_s = every_s
+        self._complaint = ""
+
+    async def run(self) -> None:
+        """For ever: a word each minute."""
+        while True:
+            await asyncio.sleep(self._every_s)
+            self.say()
+
+    async def close(self) -> None:
+        """The last word is with the producer, whose own close sends it."""
+        self.say()
+
+    def say(self) -> None:
+        """The tail as it stands is with the producer; nothing while the epoch has no event."""
+        epoch, last = self._journal.epoch, self._journal.last
+        if not epoch or not last:
+            return
+        tail = Tail(edge=self._edge, epoch=epoch, last=last, at=times.from_ms(self._clock_ms()))
+        self._sender.send(TAILS, epoch.encode(), facts.encode(tail)).add_done_callback(self._ended)
+
+    def _ended(self, sent: "asyncio.Future[None]") -> None:
+        error = None if sent.cancelled() else sent.exception()
+        complaint = str(error) if error else ""
+        if complaint and complaint != self._complaint:
+            log.info("how far the journal has come could not be told: %s; the next word will", complaint)
+        self._complaint = complaint
