@@ -95,7 +95,7 @@ class Player:
         target = f"/{kind}?{urlencode(ours | own_id | journey.visit)}"
         answer = await self._settled(person, kind, target, None)
         good = _REDIRECT if kind == "click" else _ACCEPTED
-        transaction_id = _id_of(answer)
+        transaction_id = id_of(answer)
         if answer.status != good or not transaction_id:
             self._surprise(target, answer, good)
             return None, ""
@@ -241,7 +241,7 @@ def _unavailable(kind: str, answer: Answer) -> str:
     return ""
 
 
-def _id_of(answer: Answer) -> str:
+def id_of(answer: Answer) -> str:
     """Our ID in a redirect's address, else the newest one in the cookie; empty where there is none."""
     for text in (unquote(answer.headers.get("location", "")), answer.headers.get("set-cookie", "")):
         found = _OUR_ID(text)

@@ -39,15 +39,19 @@ class _Connection(msgspec.Struct):
 
 
 class Wire:
-    """Kept connections to one server, as many as requests are under way at once. For one event loop."""
+    """Kept connections to one server, as many as requests are under way at once. For one event loop.
 
-    def __init__(self, url: str) -> None:
+    timeout_s: how long a connection may take, and how long an answer.
+    """
+
+    def __init__(self, url: str, timeout_s: float = TIMEOUT_S) -> None:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise Usage(f"{url}: write an address such as http://127.0.0.1:8080")
         self._host, self._name = parts.hostname, parts.netloc
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self._ssl = ssl.create_default_context() if parts.scheme == "https" else None
+        self._timeout_s = timeout_s
         self._idle: list[_Connection] = []
 
     async def get(self, target: str, headers: dict[str, str]) -> Answer:
@@ -69,7 +73,7 @@ class Wire:
         lines = [f"{method} {target} HTTP/1.1", f"Host: {self._name}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         try:
-            async with asyncio.timeout(TIMEOUT_S):
+            async with asyncio.timeout(self._timeout_s):
                 connection.writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
                 answer = await _answer(connection.reader)
         except (OSError, EOFError, TimeoutError) as error:
@@ -95,7 +99,7 @@ class Wire:
                 return connection
             connection.writer.close()
         try:
-            async with asyncio.timeout(TIMEOUT_S):
+            async with asyncio.timeout(self._timeout_s):
                 reader, writer = await asyncio.open_connection(
                     self._host, self._port, ssl=self._ssl, limit=MAX_HEAD_BYTES
                 )

@@ -1,0 +1,87 @@
+"""Waits until a stack has come to rest, and holds what it stored against the ledger."""
+
+import time
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any, Final
+
+import msgspec
+
+from proof.ledger import Sending, Stored, differences
+from proof.own_stack import OwnStack
+from proof.stored import PULSE, previous, stored
+from proof.traffic import PAYOUTS
+from proof.verify import is_caught_up
+from service.clickhouse import ClickHouse
+from service.errors import Refused, Unavailable, Unreachable
+
+SHOWN: Final = 40
+POLL_S: Final = 0.3
+
+
+class Patience(msgspec.Struct, frozen=True, kw_only=True):
+    """How long is waited, in seconds.
+
+    still_s: without a change, besides no lag, is rest. hope_s: for what is missing then, since journals left
+    by others are looked for only now and then. wait_s: in all.
+    """
+
+    still_s: float = 3.0
+    hope_s: float = 45.0
+    wait_s: float = 240.0
+
+
+class Compared(msgspec.Struct, frozen=True, kw_only=True):
+    """The first differences and how many there are, of so many events that are stored."""
+
+    differences: list[str]
+    count: int
+    events: int
+    epochs: int
+    waited_s: float
+
+
+def compare(stack: OwnStack, sendings: Sequence[Sending], patience: Patience = Patience()) -> Compared:  # noqa: B008  frozen
+    """What differs once everything has come to rest; waits longer for what is missing."""
+    began_s = changed_s = time.monotonic()
+    clickhouse = ClickHouse(stack.settings)
+    pulse: list[Any] = []
+    try:
+        while True:
+            newest = _pulse(clickhouse)
+            if newest != pulse or not newest:
+                pulse, changed_s = newest, time.monotonic()
+            now_s = time.monotonic()
+            is_over = now_s - began_s > patience.wait_s
+            if is_over or (now_s - changed_s > patience.still_s and is_caught_up(stack.settings)):
+                found = _with_previous(stack, stored(clickhouse))
+                compared = _compared(sendings, found, now_s - began_s)
+                if not compared.count or is_over or now_s - changed_s > patience.hope_s:
+                    return compared
+            time.sleep(POLL_S)
+    finally:
+        clickhouse.close()
+
+
+def _pulse(clickhouse: ClickHouse) -> list[Any]:
+    """Another value whenever something has come in; empty while nobody answers."""
+    try:
+        return clickhouse.query(PULSE).rows
+    except (Unavailable, Unreachable, Refused):
+        return []
+
+
+def _with_previous(stack: OwnStack, found: Stored) -> Stored:
+    return found._replace(previous=previous(stack.settings))
+
+
+def _compared(sendings: Sequence[Sending], found: Stored, waited_s: float) -> Compared:
+    every = differences(sendings, found, PAYOUTS)
+    shown = list(islice(every, SHOWN))
+    return Compared(
+        differences=shown,
+        count=len(shown) + sum(1 for _ in every),
+        events=len(found.rows),
+        epochs=len({row.receipt.rpartition("-")[0] for row in found.rows}),
+        waited_s=waited_s,
+    )
