@@ -10,6 +10,7 @@ from console import lag, moments
 from console.lag import Lag
 from service.clickhouse import ClickHouse
 from service.errors import Unavailable, Unreachable
+from service.moments import text
 from service.settings import Settings
 
 # What a report waits for: facts that no joiner has decided, and anything that no writer has stored.
@@ -33,11 +34,11 @@ class Freshness(msgspec.Struct, frozen=True):
     def line(self, in_zone: ZoneInfo) -> str:
         """One line for people."""
         if self.complete_to is None:
-            newest = moments.text(self.newest, in_zone) if self.newest else "none"
+            newest = text(self.newest, in_zone) if self.newest else "none"
             whole = f"complete to: not known ({self.problem}); newest fact {newest}"
         else:
             wait = f" ({self.waiting} records wait)" if self.waiting else ""
-            whole = f"complete to {moments.text(self.complete_to, in_zone)}{wait}"
+            whole = f"complete to {text(self.complete_to, in_zone)}{wait}"
         return f"{whole}, {self.quarantined} quarantined"
 
 

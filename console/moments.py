@@ -1,11 +1,11 @@
-"""Moments: what people write for times, and the wall clocks of any zone."""
+"""Moments: the span that a report is asked for, and the wall clocks of any zone."""
 
-import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from service.errors import Usage
+from service.moments import midnight, moment, text
 
 DEFAULT_DAYS = 7
 FIRST = datetime(1990, 1, 1, tzinfo=UTC)  # the web's first clicks are younger
@@ -31,48 +31,21 @@ class Offsets(NamedTuple):
     changes_s: list[int]
 
 
-def zone(name: str) -> ZoneInfo:
-    """The IANA zone of that name; Usage where there is none."""
-    try:
-        return ZoneInfo(name)
-    except (ValueError, OSError, KeyError) as error:
-        raise Usage(f"--tz {name!r}: no such time zone; write one like Europe/Berlin or UTC") from error
-
-
 def span(start: str, end: str, in_zone: ZoneInfo, now: datetime) -> Span:
     """The span of `--from` and `--to`; Usage where they cannot be read or nothing lies between.
 
     A date alone is its first moment as a start and its last as an end; without a start, the seven days that
     end with the day of the end.
     """
-    until = _moment("--to", end, in_zone, now, whole_day=True) if end else now
+    until = moment("--to", end, in_zone, now, whole_day=True) if end else now
     if start:
-        since = _moment("--from", start, in_zone, now, whole_day=False)
+        since = moment("--from", start, in_zone, now, whole_day=False)
     else:
         last_day = (until - timedelta(microseconds=1)).astimezone(in_zone).date()
-        since = _midnight(last_day - timedelta(days=DEFAULT_DAYS - 1), in_zone)
+        since = midnight(last_day - timedelta(days=DEFAULT_DAYS - 1), in_zone)
     if since >= until:
         raise Usage(f"--from {text(since, in_zone)} is not before --to {text(until, in_zone)}")
     return Span(max(since, FIRST), min(until, LAST))
-
-
-def _moment(option: str, written: str, in_zone: ZoneInfo, now: datetime, *, whole_day: bool) -> datetime:
-    today = now.astimezone(in_zone).date()
-    days = {"today": today, "yesterday": today - timedelta(days=1)}
-    try:
-        if written in days or re.fullmatch(r"\d{4}-\d\d-\d\d", written):
-            day = days.get(written) or date.fromisoformat(written)
-            return _midnight(day + timedelta(days=1 if whole_day else 0), in_zone)
-        found = datetime.fromisoformat(written)
-        return (found if found.tzinfo else found.replace(tzinfo=in_zone)).astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise Usage(
-            f"{option} {written!r}: write a day (2026-11-23), a time (2026-11-23T14:30), today or yesterday"
-        ) from error
-
-
-def _midnight(day: date, in_zone: ZoneInfo) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=in_zone).astimezone(UTC)
 
 
 def offsets(over: Span, in_zone: ZoneInfo) -> Offsets:
@@ -105,11 +78,6 @@ def _change(before: datetime, after: datetime, in_zone: ZoneInfo) -> int:
         else:
             low = middle
     return high
-
-
-def text(at: datetime, in_zone: ZoneInfo) -> str:
-    """A moment for people: `2026-11-23 14:30:05+01:00`."""
-    return at.astimezone(in_zone).isoformat(sep=" ", timespec="seconds")
 
 
 def wall_text(wall_s: int, offset_s: int, unit: str) -> str:

@@ -16,6 +16,7 @@ from schemas.reasons import Reason
 from service import stack_file
 from service.clickhouse import ClickHouse
 from service.errors import Refused, Usage
+from service.moments import text, zone
 from service.settings import Settings
 
 MOST_ROWS = (
@@ -71,7 +72,7 @@ def answer(
 
 def checked(asked: Asked, now: datetime) -> Question:
     """The question that the words mean."""
-    report, in_zone = reports.named(asked.name), moments.zone(asked.tz)
+    report, in_zone = reports.named(asked.name), zone(asked.tz)
     span = moments.span(asked.start, asked.end, in_zone, now)
     return Question(
         report=report,
@@ -231,8 +232,8 @@ def _write(found: Answer, form: str) -> None:
 
 def footer(found: Answer) -> list[str]:
     """What people must know beside the rows."""
-    in_zone = moments.zone(found.tz)
-    start, end = (moments.text(each, in_zone) for each in found.span)
+    in_zone = zone(found.tz)
+    start, end = (text(each, in_zone) for each in found.span)
     lines = [f"{start} to {end}; {found.fresh.line(in_zone)}"]
     if found.cut:
         lines.append(f"only the first {len(found.rows)} rows; --limit N gives more")

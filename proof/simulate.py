@@ -13,7 +13,6 @@ import msgspec
 
 from console.catalog_log import KafkaLog, history_of
 from proof.play import Player
-from proof.progress import Progress
 from proof.scenario import Plan
 from proof.truth import Sent, Writer
 from proof.wire import Wire
@@ -21,6 +20,7 @@ from schemas.catalog import Catalog
 from schemas.catalog_check import check
 from service import stack_file
 from service.errors import No, Problem, Unreachable, Usage
+from service.progress import Progress
 from service.settings import Settings
 
 AT_ONCE = 64  # journeys under way: enough to keep two cores busy, and group commits full

