@@ -14,16 +14,8 @@ log = logging.getLogger(__name__)
 EVERY_S: Final = 60.0
 
 
-class Numbered(Protocol):
-    """What counts the accepted events: ingest.journal.journal.Journal."""
-
-    @property
-    def epoch(self) -> str:
-        """The epoch that runs; empty for none."""
-
-    @property
-    def last(self) -> int:
-        """Its greatest number that is on stable storage; 0 for none."""
+HowFar = Callable[[], tuple[str, int]]
+"""The running epoch, empty for none, and its greatest number on stable storage: of one instant."""
 
 
 class Sender(Protocol):
@@ -38,13 +30,13 @@ class Tails:
 
     def __init__(
         self,
-        journal: Numbered,
+        how_far: HowFar,
         sender: Sender,
         edge: str,
         clock_ms: Callable[[], int],
         every_s: float = EVERY_S,
     ) -> None:
-        self._journal = journal
+        self._how_far = how_far
         self._sender = sender
         self._edge = edge
         self._clock_ms = clock_ms
@@ -63,7 +55,7 @@ class Tails:
 
     def say(self) -> None:
         """The tail as it stands is with the producer; nothing while the epoch has no event."""
-        epoch, last = self._journal.epoch, self._journal.last
+        epoch, last = self._how_far()
         if not epoch or not last:
             return
         tail = Tail(edge=self._edge, epoch=epoch, last=last, at=times.from_ms(self._clock_ms()))

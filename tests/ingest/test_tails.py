@@ -20,7 +20,8 @@ class Journal:
 
 
 def tails(kafka: FakeKafka, journal: Journal | None = None, every_s: float = 60.0) -> Tails:
-    return Tails(journal or Journal(), kafka, "edge-1", lambda: NOW_MS, every_s)
+    one = journal or Journal()
+    return Tails(lambda: (one.epoch, one.last), kafka, "edge-1", lambda: NOW_MS, every_s)
 
 
 def told(kafka: FakeKafka) -> list[Tail]:

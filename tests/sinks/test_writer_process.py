@@ -125,14 +125,10 @@ def test_offsets_of_another_log_are_noticed_and_it_begins_at_the_earliest(config
 
 
 def test_an_edge_s_tails_end_in_their_view(config: Settings) -> None:
-    class Journal:
-        epoch = EPOCH
-        last = 0
-
     async def go() -> None:
-        producer, journal = Producer(config), Journal()
-        tails = Tails(journal, producer, "edge-1", lambda: 1_764_000_000_000)
-        for journal.last in (0, 3, 8):
+        producer, numbers = Producer(config), iter((0, 3, 8, 8))
+        tails = Tails(lambda: (EPOCH, next(numbers)), producer, "edge-1", lambda: 1_764_000_000_000)
+        for _ in range(3):
             tails.say()
         await tails.close()
         await producer.close()
