@@ -1,0 +1,56 @@
+"""The directory of journals: one a process; one whose owner is gone is taken by whoever comes."""
+
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ingest.journal import segments
+from ingest.journal.disk import Disk, Lock
+
+_LOCK: Final = "lock"
+
+
+class Held(NamedTuple):
+    """A journal that this process has locked: nobody else writes it, ships it or removes from it."""
+
+    number: int
+    path: Path
+    lock: Lock
+
+
+class Directory:
+    """DIR/journal, with the journals 0, 1, 2 and so on."""
+
+    def __init__(self, disk: Disk, root: Path) -> None:
+        self.disk = disk
+        self.root = root
+
+    def numbers(self) -> list[int]:
+        """The journals that there are."""
+        return sorted(int(name) for name in self.disk.names(self.root) if name.isascii() and name.isdigit())
+
+    def path(self, number: int) -> Path:
+        """Where a journal lies."""
+        return self.root / str(number)
+
+    def own(self) -> Held:
+        """The first journal that nobody holds, new where all are held; OSError where the disk fails."""
+        number = 0
+        while (held := self._take(number)) is None:
+            number += 1
+        return held
+
+    def left_by_others(self) -> list[Held]:
+        """Each journal whose owner is gone, now held here: its records are on stable storage.
+
+        Whoever has nothing to do with one releases its lock.
+        """
+        found = [held for number in self.numbers() if (held := self._take(number))]
+        for held in found:
+            segments.seal(self.disk, held.path)
+        return found
+
+    def _take(self, number: int) -> Held | None:
+        path = self.path(number)
+        self.disk.make_directory(path)
+        lock = self.disk.lock(path / _LOCK)
+        return Held(number, path, lock) if lock else None

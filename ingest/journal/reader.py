@@ -1,0 +1,196 @@
+"""The reader: a journal's records from a position on, in order; damage is set aside, and passed over."""
+
+import contextlib
+import logging
+from bisect import bisect_right
+from operator import attrgetter
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ingest.journal import frames, segments
+from ingest.journal.disk import Disk, File
+from ingest.journal.frames import Entry
+from ingest.journal.segments import Header, Position
+
+log = logging.getLogger(__name__)
+
+DAMAGED: Final = "damaged"  # the directory beside the segments
+_COPY_BYTES: Final = 1_048_576
+_sequence = attrgetter("sequence")
+
+
+class Piece(NamedTuple):
+    """Some records of one segment.
+
+    epoch: a record's receipt is `{epoch}-{sequence}`.
+    position: after them; where it has not moved, there is nothing more up to the end.
+    damaged, torn: regions that were newly set aside: bytes of answered records, and of what a crash cut.
+    """
+
+    entries: list[Entry]
+    epoch: str
+    position: Position
+    damaged: int = 0
+    torn: int = 0
+
+
+class _Segment(NamedTuple):
+    number: int
+    file: File
+    header: Header
+
+
+class Reader:
+    """Reads a journal, a piece at a time. Only a position that a piece gave may be kept and started from.
+
+    owned: the journal is locked by this process, so that damage is set aside and what a crash cut is passed
+    over. Else it only looks: at the live end it waits, where what is read may not be synced yet.
+    """
+
+    def __init__(self, disk: Disk, directory: Path, start: Position, *, owned: bool) -> None:
+        self._disk = disk
+        self._directory = directory
+        self._position = start
+        self._owned = owned
+        self._segment: _Segment | None = None
+        self._last = 0  # the number before the position, 0 where that is not known
+
+    def close(self) -> None:
+        """No file is open; the reader may go on."""
+        if self._segment is not None:
+            self._segment.file.close()
+            self._segment = None
+
+    def read(self, end: Position | None, max_bytes: int) -> Piece:
+        """What follows: so many bytes at most (but a record at least), up to the end of what is committed.
+
+        OSError where the disk fails: the same may be read again. No end: all that there is.
+        """
+        start = self._position
+        while segment := self._at(end):
+            stop = end.offset if end and end.segment == segment.number else segment.file.size()
+            if self._position.offset < stop:
+                return self._piece(segment, stop, end, max_bytes) or Piece([], "", start)
+            following = self._following(segment.number + 1, end)
+            if following is None:
+                break
+            self._move(Position(following, 0))
+        return Piece([], "", start)
+
+    def _at(self, end: Position | None) -> _Segment | None:
+        """The segment of the position, or the first one after it, open."""
+        if self._segment is None:
+            number = self._following(self._position.segment, end)
+            if number is None:
+                return None
+            offset = self._position.offset if number == self._position.segment else 0
+            file = self._disk.open(self._directory / segments.name(number))
+            header, begin = segments.header(file)
+            if not header.epoch and not self._owned:
+                file.close()
+                return None  # it is just being made
+            self._segment = _Segment(number, file, header)
+            self._position = Position(number, max(offset, begin))
+        return self._segment
+
+    def _following(self, number: int, end: Position | None) -> int | None:
+        """The first segment from this number on."""
+        if end is not None and end.segment < number:
+            return None
+        there = segments.numbers(self._disk, self._directory)
+        return next((each for each in there if each >= number and (not end or each <= end.segment)), None)
+
+    def _move(self, position: Position) -> None:
+        if position.segment != self._position.segment:
+            self.close()
+            self._last = 0
+        self._position = position
+
+    def _piece(self, segment: _Segment, stop: int, end: Position | None, max_bytes: int) -> Piece | None:
+        """What lies at the position, if only damage; None where it must be waited for."""
+        at = self._position.offset
+        data = segment.file.read(at, min(max_bytes, stop - at))
+        entries, used = frames.decode(data, self._last)
+        if not used and len(data) < (said := frames.length(data)) <= stop - at:
+            entries, used = frames.decode(segment.file.read(at, said), self._last)
+        if not used:
+            return self._damage(segment, stop, end)
+        limit = self._limit(segment, end)
+        if limit is not None and entries[-1].sequence > limit:
+            del entries[bisect_right(entries, limit, key=_sequence) :]
+            self._position = Position(segment.number, stop)
+        else:
+            self._last = entries[-1].sequence
+            self._position = Position(segment.number, at + used)
+        return Piece(entries, segment.header.epoch, self._position)
+
+    def _limit(self, segment: _Segment, end: Position | None) -> int | None:
+        """The last number of the segment's epoch that was answered, where the next epoch names it.
+
+        What lies above it was written before a sync that failed, and nobody was told yes.
+        """
+        following = self._next_header(segment, end)
+        if following is None or following.epoch == segment.header.epoch or following.previous is None:
+            return None
+        named = following.previous
+        return named.last if named.epoch == segment.header.epoch else 0
+
+    def _next_header(self, segment: _Segment, end: Position | None) -> Header | None:
+        if end is not None and end.segment == segment.number:
+            return None  # what is committed was answered
+        number = self._following(segment.number + 1, end)
+        if number is None:
+            return None
+        file = self._disk.open(self._directory / segments.name(number))
+        try:
+            return segments.header(file)[0]
+        finally:
+            file.close()
+
+    def _damage(self, segment: _Segment, stop: int, end: Position | None) -> Piece | None:
+        """The region from the position to the next good record, or to the end, is set aside.
+
+        It is torn, and no answered record was in it, where it ends an epoch and nothing answered is missing.
+        """
+        at = self._position.offset
+        good = segments.next_good(segment.file, at + 1, stop, self._last)
+        following = self._next_header(segment, end)
+        committed = end is not None and end.segment == segment.number
+        if good is None and not self._owned and following is None and not committed:
+            return None
+        limit = self._limit(segment, end)
+        lost = (
+            good is not None
+            or committed
+            or (following is not None and following.epoch == segment.header.epoch)
+            or (limit is not None and self._last < limit)
+        )
+        self._position = Position(segment.number, stop if good is None else good)
+        new = self._set_aside(segment, at, self._position.offset, "damaged" if lost else "torn")
+        return Piece([], segment.header.epoch, self._position, int(new and lost), int(new and not lost))
+
+    def _set_aside(self, segment: _Segment, begin: int, stop: int, kind: str) -> bool:
+        """The bytes lie in the directory of damage; whether they are new there."""
+        if not self._owned:
+            return True
+        directory = self._directory / DAMAGED
+        name = f"{segment.number:012d}-{begin}"
+        try:
+            if name in self._disk.names(directory):
+                return False
+            self._disk.make_directory(directory)
+            self._copy(segment.file, begin, stop, directory / f"{name}.part")
+            self._disk.replace(directory / f"{name}.part", directory / name)
+            self._disk.sync_directory(directory)
+        except OSError as error:  # the records behind it must not wait for that; the segment still has them
+            log.warning("%s: %s could not be set aside: %s", directory, name, error)
+        path = self._directory / segments.name(segment.number)
+        log.error("%s: %d bytes from %d on are %s; set aside", path, stop - begin, begin, kind)
+        return True
+
+    def _copy(self, source: File, begin: int, stop: int, target: Path) -> None:
+        self._disk.remove(target)
+        with contextlib.closing(self._disk.create(target)) as file:
+            for at in range(begin, stop, _COPY_BYTES):
+                file.write(source.read(at, min(_COPY_BYTES, stop - at)))
+            file.sync()
