@@ -15,19 +15,16 @@ from ingest.journal.segments import Header, Position
 from schemas.facts import Predecessor
 
 
-class Tail(NamedTuple):
-    """How far a journal has come: the epoch, its last number on stable storage, and where that ends."""
+class _Reached(NamedTuple):
+    """How far a journal has come; replaced as a whole, so that other threads read what belongs together."""
 
-    epoch: str
-    last: int
-    committed: Position
+    epoch: str = ""
+    last: int = 0
+    committed: Position = Position()
 
 
 class Journal:
-    """Writes the first journal that nobody holds. One thread at a time calls start, commit and close.
-
-    Any thread may read `tail`, which changes as a whole, and what is made of it.
-    """
+    """Writes the first journal that nobody holds. One thread calls start, commit and close; any one asks."""
 
     def __init__(
         self,
@@ -51,27 +48,31 @@ class Journal:
         self._size = 0
         self._begin = 0  # of the segment's first record
         self.previous: Predecessor | None = None
-        self.tail = Tail("", 0, Position())
+        self._reached = _Reached()
 
     @property
     def path(self) -> Path | None:
         """Where it lies; None until it could be locked for the first time."""
         return self._held.path if self._held else None
 
+    def how_far(self) -> tuple[str, int]:
+        """The newest epoch and its last number on stable storage, of one instant."""
+        return self._reached[:2]
+
     @property
     def epoch(self) -> str:
         """The newest epoch; empty before the first."""
-        return self.tail.epoch
+        return self._reached.epoch
 
     @property
     def last(self) -> int:
         """The newest epoch's last number on stable storage; 0 for none."""
-        return self.tail.last
+        return self._reached.last
 
     @property
     def committed(self) -> Position:
         """Everything before it is on stable storage, and may be shipped."""
-        return self.tail.committed
+        return self._reached.committed
 
     def start(self) -> None:
         """A new epoch has begun, in a new file, both durable; `previous` is the epoch before it.
@@ -82,7 +83,7 @@ class Journal:
             self._recover(self._directory.own())
         epoch = receipts.epoch(self._clock_ms(), self._draw(receipts.RANDOM_BYTES))
         self._open(Header(epoch=epoch, first=1, opened_ms=self._clock_ms(), previous=self.previous))
-        self.tail = Tail(epoch, 0, Position(self._number, self._size))
+        self._reached = _Reached(epoch, 0, Position(self._number, self._size))
         self._counters.epochs.inc()
         while self._empty:  # not before: the newest file's number must not come again
             with contextlib.suppress(OSError):
@@ -116,8 +117,8 @@ class Journal:
             raise
         self._counters.sync_seconds.observe(time.perf_counter() - began)
         self._size += len(data)
-        epoch, last, _ = self.tail
-        self.tail = Tail(epoch, last + len(records), Position(self._number, self._size))
+        epoch, last, _ = self._reached
+        self._reached = _Reached(epoch, last + len(records), Position(self._number, self._size))
 
     def close(self) -> None:
         """Nothing more is written, and others may take the journal."""
