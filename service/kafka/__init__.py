@@ -5,13 +5,16 @@ Topics and groups are named without ROUNDTRIP_TOPIC_PREFIX outside this package;
 
 from service.kafka.admin import Admin
 from service.kafka.producer import Producer
+from service.kafka.readback import records_at
 from service.kafka.reader import Reader
 from service.kafka.records import Description, Outgoing, Partition, Record, TopicSpec, told_together
+from service.kafka.shipments import Outcome, Turned
 from service.kafka.tail import Tail, read_range
 
 __all__ = [
     "Admin",
     "Description",
+    "Outcome",
     "Outgoing",
     "Partition",
     "Producer",
@@ -19,6 +22,8 @@ __all__ = [
     "Record",
     "Tail",
     "TopicSpec",
+    "Turned",
     "read_range",
+    "records_at",
     "told_together",
 ]

@@ -76,11 +76,7 @@ class Admin:
 
     def describe(self, topics: Iterable[str]) -> dict[str, Description]:
         """Each topic that exists."""
-        asked = [self._prefix + topic for topic in topics]
-        if not asked:
-            return {}
-        futures = self._client.describe_topics(ck.TopicCollection(asked), request_timeout=self._deadline_s)
-        found = {name: each for name, future in futures.items() if (each := self._if_there(future))}
+        found = self._found(topics)
         configs = self._configs(found)
         return {
             name.removeprefix(self._prefix): Description(
@@ -88,6 +84,14 @@ class Admin:
             )
             for name, each in found.items()
         }
+
+    def _found(self, topics: Iterable[str]) -> dict[str, Any]:
+        """Those that exist, by their names in the cluster."""
+        asked = [self._prefix + topic for topic in topics]
+        if not asked:
+            return {}
+        futures = self._client.describe_topics(ck.TopicCollection(asked), request_timeout=self._deadline_s)
+        return {name: each for name, future in futures.items() if (each := self._if_there(future))}
 
     def _if_there(self, future: Any) -> Any:
         try:
@@ -253,10 +257,16 @@ class Admin:
 
     def log_identity(self, topic: str) -> str:
         """`CLUSTER:TOPIC` by their IDs: another one is another log, whatever its offsets say."""
-        found = self.describe([topic]).get(topic)
-        if found is None:
+        found = self.log_identities([topic])
+        if topic not in found:
             raise Unreachable(missing_topic(topic))
-        return f"{self.check()}:{found.topic_id}"
+        return found[topic]
+
+    def log_identities(self, topics: Iterable[str]) -> dict[str, str]:
+        """The same of each topic that exists, in two questions."""
+        found = self._found(topics)
+        cluster = self.check()
+        return {name.removeprefix(self._prefix): f"{cluster}:{each.topic_id}" for name, each in found.items()}
 
 
 def _suffices(name: str, wanted: str, present: str) -> bool:

@@ -30,8 +30,12 @@ def _codes(*names: str) -> frozenset[int]:
     return frozenset(getattr(_ERROR, name) for name in names)
 
 
+TOO_LARGE = _codes("MSG_SIZE_TOO_LARGE")
+# A batch is refused for one of its records: whether this one is meant shows only when it comes alone.
+IN_COMPANY = FINAL | _codes("_INVALID_DIFFERENT_RECORD")
 NO_TOPIC = _codes("UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION")
 _LOST = _codes("_ALL_BROKERS_DOWN", "_RESOLVE", "_AUTHENTICATION", "_SSL")
+_CUT = _LOST | _codes("_TRANSPORT", "_TIMED_OUT")  # what is said of a connection that ended
 SILENT = _codes("_TIMED_OUT", "_TRANSPORT", "_ALL_BROKERS_DOWN", "_RESOLVE", "REQUEST_TIMED_OUT")
 AT_END = _codes("_PARTITION_EOF")
 # A partition's leader or a group's coordinator starts or moves, or a broker that was away does not yet know
@@ -74,7 +78,7 @@ def connection(settings: Settings, **more: Any) -> dict[str, Any]:
     config: dict[str, Any] = {
         "bootstrap.servers": settings.kafka,
         "security.protocol": settings.kafka_security,
-        "error_cb": partial(_complaint, outage_of(settings)),
+        "error_cb": partial(complaint, outage_of(settings)),
         "reconnect.backoff.max.ms": 2_000,  # 10 s would delay what waits after a broker's restart
         "broker.address.ttl": 1_000,
         "allow.auto.create.topics": False,
@@ -91,7 +95,13 @@ def connection(settings: Settings, **more: Any) -> dict[str, Any]:
     return config | more
 
 
-def _complaint(server: outage.Outage, error: Any) -> None:
+def was_cut(error: Any) -> bool:
+    """Whether this complaint says that a connection ended, or could not be made."""
+    return error.code() in _CUT
+
+
+def complaint(server: outage.Outage, error: Any) -> None:
+    """What librdkafka says of its connections becomes an outage, or a line for who debugs."""
     if error.code() in _LOST:
         server.lost(sentence(error))
     else:

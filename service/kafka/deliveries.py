@@ -6,17 +6,31 @@ collects what ended and wakes the loop once a poll.
 
 import asyncio
 import threading
+from typing import Protocol
 
 from service.errors import RecordsRefused, Refused, Unavailable
 
 
+class Sending(Protocol):
+    """Records that were sent together."""
+
+    def conclude(self) -> None:
+        """Whoever waits is told how they ended; in the loop."""
+
+
 class Board:
-    """What has ended and was not told yet. Any thread answers; one future a delivery, in one loop."""
+    """What has ended and was not told yet. Any thread answers; one future a sending, in one loop.
+
+    heard: whether Kafka acknowledged anything since this was last set to False.
+    cuts: how often a connection to Kafka ended; what was acknowledged later may lie in another log.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.lock = threading.Lock()
-        self.ended: list[Delivery] = []
+        self.ended: list[Sending] = []
+        self.heard = False
+        self.cuts = 0
 
     def announce(self) -> None:
         """What has ended is on its way to the loop, with one wake."""
@@ -28,9 +42,9 @@ class Board:
             self.loop.call_soon_threadsafe(_conclude, ended)
 
 
-def _conclude(ended: "list[Delivery]") -> None:
-    for delivery in ended:
-        delivery.conclude()
+def _conclude(ended: list[Sending]) -> None:
+    for sending in ended:
+        sending.conclude()
 
 
 class Delivery:

@@ -14,14 +14,17 @@ from service.kafka.connection import (
     FINAL,
     NO_TOPIC,
     POLL_S,
+    complaint,
     connection,
     made,
     missing_topic,
     outage_of,
     sentence,
+    was_cut,
 )
 from service.kafka.deliveries import Board, Delivery
 from service.kafka.records import Outgoing
+from service.kafka.shipments import Outcome, Shipment
 from service.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -47,7 +50,6 @@ class Producer:
         self._swap = threading.Lock()  # a record never goes into a producer that was already emptied
         self._closing = threading.Event()
         self._flush_s = 0.0
-        self._heard = False
         self._client = self._fresh()
         self._thread = threading.Thread(target=self._poll, name="kafka-producer", daemon=True)
         self._thread.start()
@@ -56,6 +58,7 @@ class Producer:
         config = connection(
             self._settings,
             **{
+                "error_cb": self._complained,
                 "enable.idempotence": True,
                 "acks": "all",
                 "partitioner": "murmur2_random",  # Faust's too; librdkafka's own agrees on 8 % of keys
@@ -68,6 +71,22 @@ class Producer:
             },
         )
         return made(ck.Producer, config)
+
+    def _complained(self, error: Any) -> None:
+        # In the thread that polls, and in order: what was acknowledged over the next connection comes later.
+        if was_cut(error):
+            self._board.cuts += 1
+        complaint(self._server, error)
+
+    @property
+    def cuts(self) -> int:
+        """How often a connection to Kafka ended, or the client gave up.
+
+        Only what was acknowledged while this stayed the same is sure to lie in one log: a broker that is
+        replaced by an empty one, or by an older copy of itself, takes what the client sends again without a
+        word.
+        """
+        return self._board.cuts
 
     @property
     def waiting(self) -> int:
@@ -94,6 +113,38 @@ class Producer:
         self._produce(delivery, records)
         await delivery.future
 
+    def ship(self, records: Sequence[Outgoing]) -> asyncio.Future[Outcome]:
+        """The future ends when the last was answered, and tells where they lie; it never fails."""
+        shipment = Shipment(self._board, len(records), self._settings.topic_prefix)
+        with self._swap:
+            self._load(shipment, records)
+        self._board.announce()
+        return shipment.future
+
+    def _load(self, shipment: Shipment, records: Sequence[Outgoing]) -> None:
+        prefix = self._settings.topic_prefix
+        if self._closing.is_set():
+            shipment.unsent(len(records), "this process stops")
+            return
+        for index, record in enumerate(records):
+            topic, key, value, partition = record
+            try:
+                self._client.produce(
+                    prefix + topic,
+                    value,
+                    key,
+                    -1 if partition is None else partition,
+                    on_delivery=shipment.answered,
+                )
+            except BufferError:
+                shipment.unsent(len(records) - index, self._full())
+                return
+            except ck.KafkaException as error:
+                shipment.failed(record, error.args[0])
+
+    def _full(self) -> str:
+        return f"the queue for Kafka is full ({self._settings.kafka_queue_records} records)"
+
     def _produce(self, delivery: Delivery, records: Sequence[Outgoing]) -> None:
         prefix = self._settings.topic_prefix
         with self._swap:
@@ -110,16 +161,14 @@ class Producer:
                         on_delivery=partial(self._delivered, delivery, index),
                     )
                 except BufferError:
-                    delivery.answered(
-                        index, f"the queue for Kafka is full ({self._settings.kafka_queue_records} records)"
-                    )
+                    delivery.answered(index, self._full())
                 except ck.KafkaException as error:
                     self._failed(delivery, index, error.args[0], topic)
         self._board.announce()
 
     def _delivered(self, delivery: Delivery, index: int, error: Any, message: Any) -> None:
         if error is None:
-            self._heard = True
+            self._board.heard = True
             delivery.answered(index)
         else:
             self._failed(delivery, index, error, message.topic().removeprefix(self._settings.topic_prefix))
@@ -142,8 +191,8 @@ class Producer:
         self._tell()
 
     def _tell(self) -> None:
-        if self._heard:
-            self._heard = False
+        if self._board.heard:
+            self._board.heard = False
             self._server.found()
         self._board.announce()
 
@@ -151,6 +200,7 @@ class Producer:
         """A new producer serves; what the old one held failed as Unavailable."""
         log.warning("Kafka's client gave up (%s); a new one takes over", sentence(error.args[0]))
         with self._swap:
+            self._board.cuts += 1  # before the new one can take anything
             old, self._client = self._client, self._fresh()
         self._empty(old, 0.0)
 
