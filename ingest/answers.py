@@ -35,6 +35,7 @@ class Ending(StrEnum):
     HEADERS_TOO_LONG = "headers_too_long"
     PREFETCH = "prefetch"
     UNAVAILABLE = "unavailable"
+    OVERLOADED = "overloaded"  # turned away unread: more came than can be answered
     BUG = "bug"  # ours
 
 
@@ -55,6 +56,7 @@ ENDINGS: Final[dict[Ending, Kind]] = {
     Ending.HEADERS_TOO_LONG: Kind(431, "refused"),
     Ending.PREFETCH: Kind(503, "unavailable"),
     Ending.UNAVAILABLE: Kind(503, "unavailable", again=True),
+    Ending.OVERLOADED: Kind(503, "unavailable", again=True),
     Ending.BUG: Kind(500, "unavailable"),
 }
 
@@ -86,6 +88,13 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...] = ()
     location: str = ""
     cookie: str = ""
+
+
+OVERLOADED: Final = Result(
+    ending=Ending.OVERLOADED,
+    reason=Reason.UNAVAILABLE,
+    detail="more requests came than can be answered: send it again later",
+)
 
 
 class Answer(NamedTuple):

@@ -5,6 +5,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from ingest.answers import ENDINGS, Ending, Result
+from ingest.pulse import Pulse
 from ingest.routes import Endpoint
 
 MAX_LABELS: Final = 1_000  # pairs of offer and affiliate; the rest is counted as offer 0, affiliate 0
@@ -44,9 +45,29 @@ class Counters:
         self.in_flight = 0
         in_flight = Gauge("roundtrip_in_flight", "Requests being answered", registry=registry)
         in_flight.set_function(lambda: self.in_flight)
+        self.closed = Counter(
+            "roundtrip_connections_closed",
+            "Connections that were cut: above the limit, or the answer was not taken",
+            ["why"],
+            registry=registry,
+        )
+        self.connections = Gauge("roundtrip_connections", "Open connections", registry=registry)
+        self._lag = Gauge(
+            "roundtrip_loop_lag_seconds", "How late the event loop runs what is due", registry=registry
+        )
+        self._shedding = Gauge(
+            "roundtrip_shedding",
+            "Classes that get 503 because of overload: 1 impressions, 2 clicks too, 3 all",
+            registry=registry,
+        )
         self.unwritten = Counter(
             "roundtrip_refusals_unwritten", "Refusals above the rate of their topic", registry=registry
         )
+
+    def watch(self, pulse: Pulse) -> None:
+        """The load is told, too."""
+        self._lag.set_function(lambda: pulse.load.lag_s)
+        self._shedding.set_function(lambda: len(pulse.shedding))
 
     def ended(self, endpoint: Endpoint, result: Result, took_s: float) -> None:
         """One request more."""
@@ -54,6 +75,10 @@ class Counters:
         self._timers[endpoint].observe(took_s)
         if ENDINGS[result.ending].outcome == "refused" and result.ending is not Ending.LOOKED:
             self._refusals.labels(str(int(result.reason))).inc()
+
+    def turned_away(self, endpoint: Endpoint) -> None:
+        """One request more that was shed; its time would only make the others' look short."""
+        self._requests[endpoint, Ending.OVERLOADED].inc()
 
     def unrecorded(self, offer_id: int, affiliate_id: int) -> None:
         """One click more that nothing could take."""

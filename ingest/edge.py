@@ -1,16 +1,17 @@
 """The edge: one request in, one answer out. What it needs is handed in; of sockets it knows nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 import msgspec
 
 from ingest import answers, body, cookies, gate, observation, parameters, routes, visit
 from ingest.admission import Admission
-from ingest.answers import ENDINGS, Answer, Ending, Result
+from ingest.answers import ENDINGS, OVERLOADED, Answer, Ending, Result
 from ingest.caller import Proxies, clean
 from ingest.counters import Counters
 from ingest.gate import Asked, Limits
+from ingest.load import CLASSES, Class
 from ingest.parameters import Pair
 from ingest.plan import Plan
 from ingest.refusals import Refusals, shown
@@ -74,6 +75,19 @@ class Edge:
             counters.in_flight -= 1
         counters.ended(call.endpoint, result, timer() - began)
         return answers.answer(routes.face(call.endpoint, call.route, call.pairs), result)
+
+    def turned_away(
+        self, target: str, headers: Mapping[str, str], shedding: Collection[Class]
+    ) -> Answer | None:
+        """503 for a request of a class that is shed: counted, of no other trace, and read no further."""
+        path, _, query = target.partition("?")
+        route = PATHS.get(path) or self._link(path)
+        pairs = parameters.split(query[: self._tools.limits.query_bytes]) if route.hasoffers else []
+        endpoint = routes.endpoint(path, route, pairs, headers)
+        if CLASSES[endpoint] not in shedding:
+            return None
+        self._tools.counters.turned_away(endpoint)
+        return answers.answer(routes.face(endpoint, route, pairs), OVERLOADED)
 
     def _read(self, asked: Asked) -> _Call:
         path, _, query = asked.target.partition("?")

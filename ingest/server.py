@@ -8,10 +8,12 @@ import time
 
 from ingest.admission import KafkaAdmission
 from ingest.caller import Proxies
+from ingest.connections import Bounds, room
 from ingest.counters import Counters
 from ingest.edge import Edge, Tools
 from ingest.gate import Limits
 from ingest.handlers import Front
+from ingest.pulse import Pulse
 from ingest.refusals import Refusals
 from ingest.request import Knowledge
 from schemas import topics
@@ -75,8 +77,12 @@ async def serve(lifetime: Lifetime) -> None:
     lifetime.spawn(admission.watch(_Kafka(mine).check), "admission")
     health.check("catalog", lambda: "" if edge.known else "no catalog yet: roundtrip catalog apply FILE")
     health.check("kafka", admission.problem)
-    front = Front(edge, counters, mine.max_body_bytes, health.routes())
-    port = await front.serve(mine.host, mine.port)
+    pulse = Pulse(lambda: counters.in_flight / mine.journal_queue_records)
+    counters.watch(pulse)
+    health.note("load", pulse.note)
+    lifetime.spawn(pulse.run(), "pulse")
+    front = Front(edge, counters, _bounds(mine), pulse)
+    port = await front.serve(mine.host, mine.port, health.routes())
     lifetime.on_close("the requests in flight", front.close)
     gc.freeze()  # what is there now stays: not looked through again
     gc.set_threshold(GARBAGE_THRESHOLD)
@@ -96,6 +102,14 @@ def _follow(mine: Settings, edge: Edge, keyring: Keyring) -> Follower:
     follower = Follower(mine, take)
     follower.start()
     return follower
+
+
+def _bounds(mine: Settings) -> Bounds:
+    return Bounds(
+        connections=room(mine.max_connections),
+        head_bytes=mine.max_query_bytes + mine.max_header_bytes,
+        body_bytes=mine.max_body_bytes,
+    )
 
 
 def _limits(mine: Settings) -> Limits:

@@ -29,11 +29,16 @@ class Health:
         )
         self._service = service
         self._checks: dict[str, Check] = {}
+        self._notes: dict[str, Callable[[], str]] = {}
         self._runner: web.AppRunner | None = None
 
     def check(self, name: str, check: Check) -> None:
         """/readyz asks this too: empty text means well, any other says what is wrong."""
         self._checks[name] = check
+
+    def note(self, name: str, note: Callable[[], str]) -> None:
+        """/readyz says this too, where it is not empty, and is no less ready for it."""
+        self._notes[name] = note
 
     def mark_down(self, why: str) -> None:
         """/readyz fails from now on: the first step of an ordered stop, so that balancers look elsewhere."""
@@ -61,6 +66,8 @@ class Health:
         found = await self.problems()
         ready = not any(found.values())
         body = {"ready": ready, "checks": {name: problem or "ok" for name, problem in found.items()}}
+        if notes := {name: said for name, note in self._notes.items() if (said := note())}:
+            body["notes"] = notes
         return web.Response(
             status=200 if ready else 503,
             body=msgspec.json.encode(body) + b"\n",

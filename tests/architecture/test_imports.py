@@ -50,6 +50,8 @@ PURE = (
     "ingest/parameters.py",
     "ingest/routes.py",
     "ingest/gate.py",
+    "ingest/load.py",
+    "ingest/curt.py",
     "ingest/visit.py",
     "ingest/observation.py",
     "ingest/click_macros.py",

@@ -8,29 +8,12 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from ingest import handlers
-from ingest.handlers import Front
+from ingest import connections, handlers
 from schemas.reasons import Reason
 from tests.ingest.fakes import Bench, new_id
+from tests.ingest.serving import Served, front_of, serving
 
 ID = new_id()
-
-
-class Served:
-    """A bench that listens."""
-
-    def __init__(self, bench: Bench, port: int) -> None:
-        self.bench = bench
-        self.port = port
-
-    async def raw(self, request: bytes, *, deadline_s: float = 10.0) -> bytes:
-        """Everything that comes back until the server closes."""
-        async with asyncio.timeout(deadline_s):
-            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-            writer.write(request)
-            found = await reader.read()
-            writer.close()
-            return found
 
 
 async def healthz(_request: web.Request) -> web.Response:
@@ -39,11 +22,8 @@ async def healthz(_request: web.Request) -> web.Response:
 
 @pytest.fixture
 async def served() -> AsyncIterator[Served]:
-    bench = Bench()
-    front = Front(bench.edge, bench.counters, 1_000, [web.get("/healthz", healthz)])
-    port = await front.serve("127.0.0.1", 0)
-    yield Served(bench, port)
-    await front.close()
+    async with serving(others=[web.get("/healthz", healthz)]) as found:
+        yield found
 
 
 @pytest.fixture
@@ -148,12 +128,9 @@ async def test_a_stalled_body_is_cut(served: Served, monkeypatch: pytest.MonkeyP
 async def test_a_connection_that_never_finishes_its_request_is_closed(
     begun: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handlers, "KEEPALIVE_S", 0.05)
-    bench = Bench()
-    front = Front(bench.edge, bench.counters, 1_000, [])
-    served = Served(bench, await front.serve("127.0.0.1", 0))
-    assert await served.raw(begun) == b""
-    await front.close()
+    monkeypatch.setattr(connections, "KEEPALIVE_S", 0.05)
+    async with serving() as served:
+        assert await served.raw(begun) == b""
 
 
 @pytest.mark.parametrize(
@@ -197,7 +174,7 @@ async def test_head_of_anything_is_no_fact(client: aiohttp.ClientSession, served
 
 async def test_what_was_begun_is_answered_before_the_end() -> None:
     bench = Bench()
-    front = Front(bench.edge, bench.counters, 1_000, [])
+    front = front_of(bench)
     port = await front.serve("127.0.0.1", 0)
     gate = asyncio.Event()
     sent = asyncio.Event()
