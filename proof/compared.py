@@ -1,15 +1,15 @@
 """Waits until a stack has come to rest, and holds what it stored against the ledger."""
 
 import time
+from collections import Counter
 from collections.abc import Sequence
-from itertools import islice
 from typing import Any, Final
 
 import msgspec
 
 from proof.ledger import Sending, Stored, differences
 from proof.own_stack import OwnStack
-from proof.stored import PULSE, previous, stored
+from proof.stored import PULSE, logged, stored
 from proof.traffic import PAYOUTS
 from proof.verify import is_caught_up
 from service.clickhouse import ClickHouse
@@ -32,13 +32,21 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Compared(msgspec.Struct, frozen=True, kw_only=True):
-    """The first differences and how many there are, of so many events that are stored."""
+    """The first differences, and how many there are of each sort; none where every answer held.
+
+    events, epochs: what is stored. waited_s: until everything had come to rest.
+    """
 
     differences: list[str]
-    count: int
-    events: int
-    epochs: int
-    waited_s: float
+    sorts: dict[str, int]
+    events: int = 0
+    epochs: int = 0
+    waited_s: float = 0.0
+
+    def __str__(self) -> str:
+        sorts = ", ".join(f"{count} {sort}" for sort, count in self.sorts.items())
+        verdict = f"DIFFERENCES: {sorts}" if sorts else "nothing lost or doubled"
+        return f"{self.events} stored, of {self.epochs} epochs: {verdict}"
 
 
 def compare(stack: OwnStack, sendings: Sequence[Sending], patience: Patience = Patience()) -> Compared:  # noqa: B008  frozen
@@ -54,9 +62,10 @@ def compare(stack: OwnStack, sendings: Sequence[Sending], patience: Patience = P
             now_s = time.monotonic()
             is_over = now_s - began_s > patience.wait_s
             if is_over or (now_s - changed_s > patience.still_s and is_caught_up(stack.settings)):
-                found = _with_previous(stack, stored(clickhouse))
+                log = logged(stack.settings)
+                found = stored(clickhouse)._replace(previous=log.previous, logged=log.receipts)
                 compared = _compared(sendings, found, now_s - began_s)
-                if not compared.count or is_over or now_s - changed_s > patience.hope_s:
+                if not compared.sorts or is_over or now_s - changed_s > patience.hope_s:
                     return compared
             time.sleep(POLL_S)
     finally:
@@ -71,16 +80,11 @@ def _pulse(clickhouse: ClickHouse) -> list[Any]:
         return []
 
 
-def _with_previous(stack: OwnStack, found: Stored) -> Stored:
-    return found._replace(previous=previous(stack.settings))
-
-
 def _compared(sendings: Sequence[Sending], found: Stored, waited_s: float) -> Compared:
-    every = differences(sendings, found, PAYOUTS)
-    shown = list(islice(every, SHOWN))
+    every = list(differences(sendings, found, PAYOUTS))
     return Compared(
-        differences=shown,
-        count=len(shown) + sum(1 for _ in every),
+        differences=every[:SHOWN],
+        sorts=dict(Counter(line.partition(":")[0] for line in every)),
         events=len(found.rows),
         epochs=len({row.receipt.rpartition("-")[0] for row in found.rows}),
         waited_s=waited_s,

@@ -62,7 +62,7 @@ def main() -> int:
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    """As Ctrl-C, which asyncio turns into a cancellation: an exception raised in its midst leaves children."""
+    """As Ctrl-C, which asyncio makes a cancellation of: an exception raised in its midst leaves children."""
     signal.raise_signal(signal.SIGINT)
 
 

@@ -64,6 +64,7 @@ class Stored(NamedTuple):
     twins: receipts that are stored with more than one content. quarantined: what is told of each row there.
     previous: epoch -> the epoch before it and the last number that was answered there.
     tails: epoch -> the last number that its edge published.
+    logged: the receipts that Kafka holds; None where it was not asked.
     """
 
     rows: Sequence[Row]
@@ -72,6 +73,7 @@ class Stored(NamedTuple):
     quarantined: Sequence[str] = ()
     previous: Mapping[str, tuple[str, int]] = {}
     tails: Mapping[str, int] = {}
+    logged: frozenset[str] | None = None
 
 
 def differences(sendings: Sequence[Sending], stored: Stored, payouts: Mapping[int, Decimal]) -> Iterator[str]:
@@ -83,6 +85,7 @@ def differences(sendings: Sequence[Sending], stored: Stored, payouts: Mapping[in
     4. The receipts of an epoch are 1 to n, each once; the next epoch names n, and no tail names more.
     5. An order is one conversion as soon as one statement of it is stored, with all of them in it: approved
        and paid where its click is stored, else awaiting it.
+    6. Kafka holds every stored fact and no other: what it lost was shipped again.
 
     payouts: what a conversion of an offer pays.
     """
@@ -91,6 +94,7 @@ def differences(sendings: Sequence[Sending], stored: Stored, payouts: Mapping[in
     yield from (f"in quarantine: {what}" for what in stored.quarantined)
     yield from _gaps(stored)
     yield from _missold(sendings, stored, payouts)
+    yield from _unlogged(stored)
 
 
 def _miscounted(sendings: Iterable[Sending], rows: Iterable[Row]) -> Iterator[str]:
@@ -133,10 +137,10 @@ def _gaps(stored: Stored) -> Iterator[str]:
             yield f"twice: epoch {epoch}: receipts {_ranges(doubled)}"
     for epoch, (before, last) in stored.previous.items():
         if (have := max(epochs.get(before, {0: 0}))) != last:
-            yield f"tail: epoch {epoch} names {last} as the last of {before}, of which {have} are stored"
+            yield f"end: epoch {epoch} names {last} as the last of {before}, of which {have} are stored"
     for epoch, last in stored.tails.items():
         if (have := max(epochs.get(epoch, {0: 0}))) < last:
-            yield f"tail: epoch {epoch} came to {last}, and {have} are stored"
+            yield f"end: epoch {epoch} came to {last}, and {have} are stored"
 
 
 def _ranges(numbers: Sequence[int]) -> str:
@@ -164,9 +168,18 @@ def _missold(sendings: Sequence[Sending], stored: Stored, payouts: Mapping[int, 
         if statements[order]:
             wanted = [_sale(sending, statements[order], payouts, has_click=sending.transaction_id in clicked)]
         if mine != wanted:
-            yield f"order {order}: {mine or 'no conversion'}, expected {wanted or 'none'}"
+            yield f"missold: order {order}: {_told(mine)}; expected {_told(wanted)}"
     for order, others in sales.items():
-        yield f"never ordered: {others[0]}, {len(others)} conversions of order {order!r}"
+        yield f"never ordered: {order!r}: {_told(others)}"
+
+
+def _told(sales: Sequence[Sale]) -> str:
+    return " | ".join(map(_words, sales)) or "no conversion"
+
+
+def _words(sale: Sale) -> str:
+    money = f"{sale.payout.normalize():f}"
+    return f"{sale.transaction_id} {sale.status} {sale.reason} {money}, of {sale.observations} statements"
 
 
 def _sale(sending: Sending, count: int, payouts: Mapping[int, Decimal], *, has_click: bool) -> Sale:
@@ -178,3 +191,12 @@ def _sale(sending: Sending, count: int, payouts: Mapping[int, Decimal], *, has_c
         payout=payouts[sending.offer_id] if has_click else Decimal(0),
         observations=count,
     )
+
+
+def _unlogged(stored: Stored) -> Iterator[str]:
+    if stored.logged is None:
+        return
+    receipts = {row.receipt for row in stored.rows}
+    for what, wrong in (("not in Kafka", receipts - stored.logged), ("not stored", stored.logged - receipts)):
+        if wrong:
+            yield f"{what}: {len(wrong)} receipts, {min(wrong)} to {max(wrong)}"

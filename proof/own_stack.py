@@ -73,6 +73,20 @@ class OwnStack(Server):
         return stack_file.read(self.directory)
 
     @property
+    def shared(self) -> dict[str, str]:
+        """The environment of one more process of this stack: its addresses, signing keys and choices."""
+        stack = self.addresses
+        return {
+            **self.environ(),
+            **stack.settings,
+            "ROUNDTRIP_DIR": str(self.directory),
+            "ROUNDTRIP_KEYS": str(self.directory / "keys.toml"),
+            "ROUNDTRIP_KAFKA": stack.kafka,
+            "ROUNDTRIP_CLICKHOUSE": stack.clickhouse,
+            "ROUNDTRIP_COLLECTOR": stack.collector,
+        }
+
+    @property
     def settings(self) -> Settings:
         """The settings by which a command reaches it."""
         return stack_file.settings_for(str(self.directory), {})

@@ -1,6 +1,6 @@
 """What ClickHouse holds, as the ledger compares it: every row of the stack, whoever sent it."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from proof.ledger import Row, Sale, Stored
 from schemas import facts
@@ -31,6 +31,7 @@ GROUP BY receipt_id
 HAVING uniqExact(content) > 1
 """  # noqa: S608  constants
 QUARANTINED: Final = "SELECT concat(reader, ' ', topic, ' ', receipt_id, ': ', detail) FROM quarantine"
+TAILS: Final = "SELECT epoch, last FROM tails"
 # Another value whenever something has come in.
 PULSE: Final = """
 SELECT
@@ -47,19 +48,27 @@ def stored(clickhouse: ClickHouse) -> Stored:
         sales=[Sale(*row) for row in clickhouse.query(SALES).rows],
         twins=[row[0] for row in clickhouse.query(TWINS).rows],
         quarantined=[row[0] for row in clickhouse.query(QUARANTINED).rows],
+        tails={epoch: int(last) for epoch, last in clickhouse.query(TAILS).rows},
     )
 
 
-def previous(settings: Settings) -> dict[str, tuple[str, int]]:
-    """What the first record of each epoch names, by what Kafka holds now: no table keeps it."""
+class Logged(NamedTuple):
+    """What Kafka holds: every receipt, and what the first of each epoch names (no table keeps that)."""
+
+    receipts: frozenset[str]
+    previous: dict[str, tuple[str, int]]
+
+
+def logged(settings: Settings) -> Logged:
+    """Every fact that Kafka holds now."""
     with Admin(settings) as admin:
         starts, ends = admin.start_offsets(FACT_TOPICS), admin.end_offsets(FACT_TOPICS)
-    found = {}
+    receipts, previous = set(), {}
     for (topic, number), end in ends.items():
         for record in read_range(settings, topic, number, starts[topic, number], end):
-            if b'"previous":' in record.value:
-                fact = facts.decode(topic, record.value)
-                if fact.previous:
-                    epoch = fact.receipt_id.rpartition("-")[0]
-                    found[epoch] = (fact.previous.epoch, fact.previous.last)
-    return found
+            fact = facts.decode(topic, record.value)
+            receipts.add(fact.receipt_id)
+            if fact.previous:
+                epoch = fact.receipt_id.rpartition("-")[0]
+                previous[epoch] = (fact.previous.epoch, fact.previous.last)
+    return Logged(frozenset(receipts), previous)

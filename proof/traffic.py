@@ -38,7 +38,6 @@ _SHARES: Final = (60, 10, 10, 20)
 _GOOD: Final = {"click": 302, "impression": 200, "pixel": 200, "postback": 200}
 
 _RECENT: Final = 500  # clicks whose sale may still come
-_AGAIN_S: Final = (0.3, 2.0)  # after which a statement without a yes is sent again
 _TIMEOUT_S: Final = 10.0
 _DRAIN_S: Final = 120.0  # for the last statement's yes: longer than any restart
 _NAP_S: Final = 0.002
@@ -65,11 +64,16 @@ class _Request(NamedTuple):
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
-    """How much is sent: requests a second, over so many connections; the seed draws what they are."""
+    """How much is sent.
+
+    rate: requests a second; the seed draws what they are.
+    again_s: after how long, least and most, a statement without a yes is sent again.
+    """
 
     rate: float
     connections: int = 32
     seed: int = 1
+    again_s: tuple[float, float] = (0.3, 2.0)
 
 
 class Traffic:
@@ -196,7 +200,7 @@ class Traffic:
 
     def _repeat(self, order: _Order) -> None:
         self._open.add(f"{order.number}/{order.kind}")
-        self._again.append((time.time() + self._random.uniform(*_AGAIN_S), order))
+        self._again.append((time.time() + self._random.uniform(*self._pace.again_s), order))
 
     def _visit(self, key: str, kind: Kind) -> _Request:
         kind = kind if kind == "impression" else "click"

@@ -81,7 +81,7 @@ class FakeEdge:
             assert found.verdict is not Verdict.UNKNOWN_KEY, "the edge would ask a postback to come again"
             return web.Response(status=400)
         self.accepted.append((request.path, {**stated, "transaction_id": found.transaction_id}))
-        return web.json_response({"outcome": "accepted"})
+        return web.json_response({"outcome": "accepted", "receipt": f"{'0' * 23}-{len(self.accepted)}"})
 
     def count(self, path: str) -> int:
         return sum(1 for accepted, _ in self.accepted if accepted == path)

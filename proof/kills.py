@@ -1,0 +1,235 @@
+"""Kills at random moments under load; then every answer is held against what is stored.
+
+`python -m proof.kills [--kills N] [--seed S] [--resume FILE]` goes in rounds of ten kills, each with a stack,
+a seed and a ledger of its own, so that a round that fails is repeated alone: `--round K`. Parts and moments
+are a function of seed and round; what happens at a moment is the machine's.
+"""
+
+import argparse
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from deploy.parts import Service
+from deploy.terminal import say
+from proof import harm
+from proof.compared import Compared, compare
+from proof.ledger import Sending
+from proof.own_stack import OwnStack
+from proof.traffic import CATALOG, Pace, Traffic
+from service.errors import Problem, Usage
+
+A_ROUND: Final = 10
+WARM_S: Final = 1.0  # of traffic before the first kill
+PAUSE_S: Final = (0.2, 3.0)  # from one kill's repair to the next kill: also into recoveries that still run
+DEFAULT_RATE: Final = 200.0
+SETTINGS: Final = {"ROUNDTRIP_COLLECTORS": "2"}
+
+
+class Kill(NamedTuple):
+    """pause_s: after the kill before it; what: a row of KINDS; which: of several processes."""
+
+    pause_s: float
+    what: str
+    which: int
+
+
+class Scene:
+    """A stack under load. other: one more edge, where a kill needed one; it stays to the end, as edges do."""
+
+    def __init__(self, stack: OwnStack, traffic: Traffic) -> None:
+        self.stack = stack
+        self.traffic = traffic
+        self.other: Service | None = None
+
+    def other_edge(self) -> Service:
+        """The other edge; it runs."""
+        if self.other is None:
+            self.other = harm.other_collector(self.stack).start(harm.READY_S)
+        return self.other
+
+
+def _one(part: str) -> Callable[[Scene, Kill], None]:
+    return lambda scene, kill: harm.kill_one(scene.stack, part, kill.which)
+
+
+def _everything(scene: Scene, _kill: Kill) -> None:
+    harm.kill_everything(scene.stack)
+    _up_again(scene)
+
+
+def _everything_and_wiped(scene: Scene, _kill: Kill) -> None:
+    harm.kill_everything(scene.stack)
+    harm.forget_kafka(scene.stack)
+    _up_again(scene)
+
+
+def _up_again(scene: Scene) -> None:
+    scene.stack.start(harm.READY_S)
+    scene.traffic.url = scene.stack.addresses.collector  # the same as before, where nobody took its port
+
+
+def _wiped(scene: Scene, _kill: Kill) -> None:
+    harm.wipe_kafka(scene.stack)
+
+
+def _refilled(scene: Scene, _kill: Kill) -> None:
+    harm.refill_kafka(scene.stack, scene.traffic, scene.other_edge())
+
+
+class Kind(NamedTuple):
+    """A way to harm a stack, and how many of a hundred kills are of it."""
+
+    share: int
+    act: Callable[[Scene, Kill], None]
+
+
+KINDS: Final = {
+    "collector": Kind(34, _one("collector")),
+    "broker": Kind(16, _one("broker")),
+    "joiner": Kind(14, _one("joiner")),
+    "writer": Kind(14, _one("writer")),
+    "clickhouse": Kind(4, _one("clickhouse")),
+    "everything": Kind(9, _everything),
+    "wiped": Kind(4, _wiped),
+    "everything, wiped": Kind(3, _everything_and_wiped),
+    "wiped, refilled": Kind(2, _refilled),
+}
+
+
+def plan(seed: str, kills: int) -> list[Kill]:
+    """The kills of a round."""
+    chance = random.Random(seed)
+    drawn = chance.choices(list(KINDS), [kind.share for kind in KINDS.values()], k=kills)
+    return [Kill(chance.uniform(*PAUSE_S), what, chance.randrange(64)) for what in drawn]
+
+
+class Round(msgspec.Struct, frozen=True, kw_only=True):
+    """A round that is over.
+
+    said: how many requests were answered how. kept: its directory, where something differed.
+    """
+
+    number: int
+    seed: str
+    kills: list[str]
+    said: dict[str, int]
+    found: Compared
+    seconds: float
+    kept: str = ""
+
+    def __str__(self) -> str:
+        answers = ", ".join(f"{count} {said}" for said, count in sorted(self.said.items()))
+        kept = f" (kept in {self.kept})" if self.kept else ""
+        return (
+            f"round {self.number} (seed {self.seed}; {' · '.join(self.kills)}): answered {answers};"
+            f" {self.found}{kept}; {self.seconds:.0f} s"
+        )
+
+
+def play(number: int, kills: list[Kill], seed: str, rate: float = DEFAULT_RATE) -> Round:
+    """One round, with a stack of its own; its directory is kept where something differs."""
+    began_s = time.monotonic()
+    directory = Path(tempfile.mkdtemp(prefix="roundtrip-kills-"))
+    stack = OwnStack(directory / "state", CATALOG, SETTINGS)
+    sendings: list[Sending] = []
+    try:
+        found = _played(stack, kills, Pace(rate=rate, seed=number), sendings)
+    except (Problem, TimeoutError) as error:
+        found = Compared(differences=[f"broken off: {error}"], sorts={"broken off": 1})
+    finally:
+        stack.stop()
+    if found.sorts:
+        (directory / "ledger.jsonl").write_bytes(msgspec.json.Encoder().encode_lines(sendings))
+    else:
+        shutil.rmtree(directory)
+    return Round(
+        number=number,
+        seed=seed,
+        kills=[kill.what for kill in kills],
+        said=dict(Counter(sending.said for sending in sendings)),
+        found=found,
+        seconds=time.monotonic() - began_s,
+        kept=str(directory) if found.sorts else "",
+    )
+
+
+def _played(stack: OwnStack, kills: list[Kill], pace: Pace, sendings: list[Sending]) -> Compared:
+    stack.start(harm.READY_S)
+    with Traffic(stack.addresses.collector, "kills", pace) as traffic:
+        traffic.sendings = sendings
+        scene = Scene(stack, traffic)
+        try:
+            time.sleep(WARM_S)
+            for kill in kills:
+                time.sleep(kill.pause_s)
+                KINDS[kill.what].act(scene, kill)
+            traffic.finish()
+            return compare(stack, sendings)
+        finally:
+            if scene.other:
+                scene.other.stop()
+
+
+def rounds(seed: int, kills: int) -> Iterator[tuple[int, str, list[Kill]]]:
+    """Number, seed and kills of each round."""
+    for number, left in enumerate(range(kills, 0, -A_ROUND), 1):
+        yield number, f"{seed}/{number}", plan(f"{seed}/{number}", min(left, A_ROUND))
+
+
+def main() -> int:
+    """0 when every answered event of every round was found, once."""
+    parser = argparse.ArgumentParser(prog="python -m proof.kills", description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=50, metavar="N", help="how many kills (default: 50)")
+    parser.add_argument(
+        "--seed", type=int, default=1, metavar="S", help="draws parts and moments (default: 1)"
+    )
+    parser.add_argument("--round", type=int, metavar="K", help="only this round")
+    parser.add_argument(
+        "--rate", type=float, default=DEFAULT_RATE, metavar="R", help="requests a second (200)"
+    )
+    parser.add_argument(
+        "--resume",
+        type=Path,
+        metavar="FILE",
+        help="keep finished rounds there, and leave out those that held",
+    )
+    args = parser.parse_args()
+    done = _done(args.resume, args.seed) if args.resume else set()
+    failed = 0
+    for number, seed, kills in rounds(args.seed, args.kills):
+        if number in done or args.round not in {None, number}:
+            continue
+        found = play(number, kills, seed, args.rate)
+        say(str(found))
+        for difference in found.found.differences:
+            say(f"  {difference}")
+        failed += bool(found.found.sorts)
+        if args.resume:
+            with args.resume.open("ab") as file:
+                file.write(msgspec.json.encode(found) + b"\n")
+    say(f"{failed} rounds failed" if failed else "every answered event was found, once")
+    return 1 if failed else 0
+
+
+def _done(path: Path, seed: int) -> set[int]:
+    """The rounds of this seed that held, by the file of earlier runs."""
+    if not path.exists():
+        return set()
+    try:
+        past = [msgspec.json.decode(line, type=Round) for line in path.read_bytes().splitlines()]
+    except msgspec.MsgspecError as error:
+        raise Usage(f"--resume {path}: {error}") from error
+    return {each.number for each in past if each.seed == f"{seed}/{each.number}" and not each.found.sorts}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
