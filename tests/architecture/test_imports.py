@@ -73,6 +73,7 @@ PURE = (
     "streams/notices.py",
     "sinks/bisect.py",
     "proof/expected.py",
+    "proof/ledger.py",
 )
 IMPURE_IMPORTS = {
     "time",
