@@ -16,6 +16,7 @@ from ingest.handlers import Front
 from ingest.pulse import Pulse
 from ingest.refusals import Refusals
 from ingest.request import Knowledge
+from ingest.shared_port import SharedPort
 from schemas import topics
 from schemas.catalog_versions import CatalogVersion
 from schemas.transaction_id import Keyring
@@ -81,6 +82,11 @@ async def serve(lifetime: Lifetime) -> None:
     counters.watch(pulse)
     health.note("load", pulse.note)
     lifetime.spawn(pulse.run(), "pulse")
+    if mine.health_port:
+        await health.serve(mine.host, mine.health_port, "ROUNDTRIP_HEALTH_PORT")
+        lifetime.on_close("health", health.close)
+    shared = SharedPort(mine.dir, mine.host, mine.port)
+    lifetime.on_close("the port", shared.release)
     front = Front(edge, counters, _bounds(mine), pulse)
     port = await front.serve(mine.host, mine.port, health.routes())
     lifetime.on_close("the requests in flight", front.close)

@@ -79,13 +79,16 @@ class Health:
         await self.problems()
         return web.Response(body=generate_latest(self.registry), headers={"Content-Type": _METRICS_TYPE})
 
-    async def serve(self, host: str, port: int) -> int:
-        """The three paths answer there; the port that was taken (port 0 takes a free one)."""
+    async def serve(self, host: str, port: int, setting: str = "ROUNDTRIP_PORT") -> int:
+        """The three paths answer there; the port that was taken (port 0 takes a free one).
+
+        setting: by which the port was chosen; an error names it.
+        """
         app = web.Application()
         app.add_routes(self.routes())
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
-        with listening(host, port):
+        with listening(host, port, setting):
             await web.TCPSite(self._runner, host, port).start()
         return int(self._runner.addresses[0][1])
 

@@ -141,8 +141,8 @@ def log_to_stderr(service: str, level: str) -> None:
 
 
 @contextlib.contextmanager
-def listening(host: str, port: int) -> Iterator[None]:
-    """Around what binds a socket: a port in use is a Problem that names it."""
+def listening(host: str, port: int, setting: str = "ROUNDTRIP_PORT") -> Iterator[None]:
+    """Around what binds a socket: a port in use is a Problem that names it, and the setting that chose it."""
     try:
         yield
     except socket.gaierror as error:
@@ -150,11 +150,11 @@ def listening(host: str, port: int) -> Iterator[None]:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise Problem(
-                f"port {port} on {host} is in use; stop what listens there or set ROUNDTRIP_PORT"
+                f"port {port} on {host} is in use; stop what listens there or set {setting}"
             ) from error
         if error.errno in (errno.EADDRNOTAVAIL, errno.EACCES):
             raise Problem(
-                f"cannot listen on {host}:{port}: {error.strerror}; see ROUNDTRIP_HOST, ROUNDTRIP_PORT"
+                f"cannot listen on {host}:{port}: {error.strerror}; see ROUNDTRIP_HOST, {setting}"
             ) from error
         raise
 
