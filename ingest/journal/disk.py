@@ -1,9 +1,13 @@
 """The disk: the journal's one door to the file system; tests put their faults here."""
 
+import errno
 import fcntl
 import os
+from itertools import pairwise
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
+
+_BLOCK_BYTES: Final = 4_096
 
 
 class File(Protocol):
@@ -16,7 +20,7 @@ class File(Protocol):
         """What was written is on stable storage. Where it fails, nobody may try again on this file."""
 
     def read(self, offset: int, size: int) -> bytes:
-        """So many bytes from there; fewer at the file's end."""
+        """So many bytes from there; fewer at the file's end. A block that cannot be read comes as zeros."""
 
     def size(self) -> int:
         """How many bytes it has now."""
@@ -77,8 +81,23 @@ class RealFile:
         os.fdatasync(self._descriptor)
 
     def read(self, offset: int, size: int) -> bytes:
-        """So many bytes from there; fewer at the file's end."""
-        return os.pread(self._descriptor, size, offset)
+        """So many bytes from there; fewer at the file's end. A block that cannot be read comes as zeros."""
+        try:
+            return os.pread(self._descriptor, size, offset)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+        end = min(offset + size, self.size())
+        starts = [offset, *range(offset - offset % _BLOCK_BYTES + _BLOCK_BYTES, end, _BLOCK_BYTES), end]
+        return b"".join(self._block(begin, stop - begin) for begin, stop in pairwise(starts))
+
+    def _block(self, offset: int, size: int) -> bytes:
+        try:
+            return os.pread(self._descriptor, size, offset)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return bytes(size)
 
     def size(self) -> int:
         """How many bytes it has now."""

@@ -19,6 +19,7 @@ _SEAL: Final = struct.Struct("<II")  # length of the body, checksum
 _BODY: Final = struct.Struct("<BQQH")  # topic, sequence, at_ms, length of the key
 _HEAD: Final = struct.Struct("<IIBQQH")  # both
 _MAX_KEY: Final = 1_024
+LEAST_BYTES: Final = _HEAD.size
 MAX_BYTES: Final = _HEAD.size + _MAX_KEY + MAX_RECORD_BYTES  # no frame is longer, whatever its length says
 
 # What a record's head looks like: a length below 2^19, a topic, sequence and time below 2^48. JSON has no NUL

@@ -91,10 +91,12 @@ class Journal:
 
     def _recover(self, held: Held) -> None:
         try:
-            self.previous, self._number, self._empty = recovery.recover(self._disk, held.path)
+            left = recovery.recover(self._disk, held.path)
         except OSError:
             held.lock.release()
             raise
+        self.previous, self._number, self._empty = left.previous, left.number, left.empty
+        self._reached = _Reached(committed=left.end)
         self._held = held
 
     def commit(self, records: Sequence[bytes]) -> None:

@@ -109,7 +109,7 @@ class Reader:
     def _piece(self, segment: _Segment, stop: int, end: Position | None, max_bytes: int) -> Piece | None:
         """What lies at the position, if only damage; None where it must be waited for."""
         at = self._position.offset
-        data = segment.file.read(at, min(max_bytes, stop - at))
+        data = segment.file.read(at, min(max(max_bytes, frames.LEAST_BYTES), stop - at))
         entries, used = frames.decode(data, self._last)
         if not used and len(data) < (said := frames.length(data)) <= stop - at:
             entries, used = frames.decode(segment.file.read(at, said), self._last)
@@ -136,16 +136,16 @@ class Reader:
         return named.last if named.epoch == segment.header.epoch else 0
 
     def _next_header(self, segment: _Segment, end: Position | None) -> Header | None:
+        """What the next segment says that says anything."""
         if end is not None and end.segment == segment.number:
             return None  # what is committed was answered
-        number = self._following(segment.number + 1, end)
-        if number is None:
-            return None
-        file = self._disk.open(self._directory / segments.name(number))
-        try:
-            return segments.header(file)[0]
-        finally:
-            file.close()
+        number = segment.number
+        while (number := self._following(number + 1, end) or 0) > 0:
+            with contextlib.closing(self._disk.open(self._directory / segments.name(number))) as file:
+                header, _ = segments.header(file)
+            if header.epoch:
+                return header
+        return None
 
     def _damage(self, segment: _Segment, stop: int, end: Position | None) -> Piece | None:
         """The region from the position to the next good record, or to the end, is set aside.

@@ -17,10 +17,12 @@ class Left(NamedTuple):
     """What was found.
 
     previous: the epoch that came before, and its last number; None in a new journal.
-    number: of the newest segment, 0 for none. empty: the segments that hold no record.
+    end: of what counts as answered. number: of the newest segment, 0 for none.
+    empty: the segments that hold no record.
     """
 
     previous: Predecessor | None
+    end: Position
     number: int
     empty: list[Path]
 
@@ -34,13 +36,14 @@ def recover(disk: Disk, directory: Path) -> Left:
     segments.seal(disk, directory)
     there = segments.numbers(disk, directory)
     empty: list[Path] = []
-    previous = None
+    previous, end = None, Position()
     for number in reversed(there):
         path = directory / segments.name(number)
         with contextlib.closing(disk.open(path)) as file:
             header, begin = segments.header(file)
             size = file.size()
-        if last := _last(disk, directory, Position(number, size)):
+        last, end = _last(disk, directory, Position(number, begin), size)
+        if last:
             previous = Predecessor(epoch=header.epoch, last=last)
             break
         if size == begin:
@@ -48,15 +51,15 @@ def recover(disk: Disk, directory: Path) -> Left:
         if header.previous is not None:
             previous = header.previous
             break
-    return Left(previous, there[-1] if there else 0, empty)
+    return Left(previous, end, there[-1] if there else 0, empty)
 
 
-def _last(disk: Disk, directory: Path, end: Position) -> int:
-    """The last number that can be read in the segment; 0 for none."""
-    last = 0
-    with contextlib.closing(Reader(disk, directory, Position(end.segment, 0), owned=False)) as reader:
-        position = Position()
-        while (piece := reader.read(end, _READ_BYTES)).position != position:
+def _last(disk: Disk, directory: Path, begin: Position, size: int) -> tuple[int, Position]:
+    """The last number that can be read in the segment, 0 for none, and the end of what can be read."""
+    last, end, position = 0, begin, begin
+    with contextlib.closing(Reader(disk, directory, begin, owned=False)) as reader:
+        while (piece := reader.read(Position(begin.segment, size), _READ_BYTES)).position != position:
             position = piece.position
-            last = piece.entries[-1].sequence if piece.entries else last
-    return last
+            if piece.entries:
+                last, end = piece.entries[-1].sequence, position
+    return last, end

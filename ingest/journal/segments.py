@@ -107,7 +107,8 @@ def next_good(file: File, at: int, stop: int, last: int = 0) -> int | None:
 def seal(disk: Disk, directory: Path) -> None:
     """What an owner who died had written is on stable storage: a kill leaves it in the kernel's memory.
 
-    Only the last segment can hold anything that is not: before the next one begins, it was synced.
+    Only the last segment can hold anything that is not: before the next one begins, it was synced. Where this
+    sync fails, it may be tried again: what anybody was told yes for, its owner had synced.
     """
     there = numbers(disk, directory)
     if not there:

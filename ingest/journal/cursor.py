@@ -1,0 +1,106 @@
+"""The cursor: how far a journal is shipped, and into which log of Kafka's."""
+
+import logging
+from pathlib import Path
+from typing import Final, NamedTuple
+from zlib import crc32
+
+import msgspec
+
+from ingest.journal.disk import Disk
+from ingest.journal.segments import Position
+from service.kafka import Partition
+
+log = logging.getLogger(__name__)
+
+NAME: Final = "cursor"
+_MAX_BYTES: Final = 16_777_216  # 20 000 marks are 2 MB
+
+
+class Mark(NamedTuple):
+    """The last record of ours that a partition acknowledged."""
+
+    offset: int
+    receipt_id: str
+
+
+class Cursor(NamedTuple):
+    """How far a journal is shipped. It changes as a whole, in one write.
+
+    position: every record before it was acknowledged, or lies in the quarantine.
+    receipt_id: the last of them, empty for none.
+    logs: topic -> identity of the log that acknowledged them. Where a topic has another one by now, the
+        position says nothing: so the two are never written apart.
+    marks: what is read back, to notice that a log with the same identity is an older copy of itself.
+    """
+
+    position: Position = Position()
+    receipt_id: str = ""
+    logs: dict[str, str] = {}
+    marks: dict[Partition, Mark] = {}
+
+
+class _Mark(msgspec.Struct, frozen=True):
+    topic: str
+    partition: int
+    offset: int
+    receipt_id: str
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    position: Position
+    receipt_id: str
+    logs: dict[str, str]
+    marks: list[_Mark]
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(_Kept).decode
+
+
+def encode(cursor: Cursor) -> bytes:
+    """The file's bytes: a checksum, then JSON, for a person to read."""
+    marks = [_Mark(*partition, *mark) for partition, mark in sorted(cursor.marks.items())]
+    text = _encode(_Kept(cursor.position, cursor.receipt_id, cursor.logs, marks))
+    return b"%08x %b\n" % (crc32(text), text)
+
+
+def decode(data: bytes) -> Cursor | None:
+    """What encode was given; None where a single bit differs."""
+    checksum, text = data[:8], data[9:-1]
+    if data != b"%b %b\n" % (checksum, text) or checksum != b"%08x" % crc32(text):
+        return None
+    kept = _decode(text)
+    marks = {(each.topic, each.partition): Mark(each.offset, each.receipt_id) for each in kept.marks}
+    return Cursor(kept.position, kept.receipt_id, kept.logs, marks)
+
+
+def load(disk: Disk, directory: Path) -> Cursor:
+    """The journal's cursor; where there is none, or it is damaged, everything that is kept is to be shipped."""
+    if NAME not in disk.names(directory):
+        return Cursor()
+    file = disk.open(directory / NAME)
+    try:
+        found = decode(file.read(0, _MAX_BYTES))
+    finally:
+        file.close()
+    if found is None:
+        log.error("%s is damaged: all that is kept is shipped again", directory / NAME)
+    return found or Cursor()
+
+
+def save(disk: Disk, directory: Path, cursor: Cursor) -> None:
+    """The journal has this cursor, durably, or still the one before; OSError where the disk fails.
+
+    A cursor that is older than the truth costs a second shipping, never an event.
+    """
+    fresh = directory / f"{NAME}.new"
+    disk.remove(fresh)
+    file = disk.create(fresh)
+    try:
+        file.write(encode(cursor))
+        file.sync()
+    finally:
+        file.close()
+    disk.replace(fresh, directory / NAME)
+    disk.sync_directory(directory)
