@@ -7,10 +7,10 @@ CODE := roundtrip.py schemas service ingest streams sinks console deploy proof t
 FAST := not stack and not browser and not kill
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up check test bench chromium schemas lock clean
+.PHONY: help setup demo up check test bench kills availability chromium schemas lock clean
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: .venv/ready  ## everything into .venv: Python packages and Kafka's jars
 
@@ -45,6 +45,12 @@ test: setup chromium  ## everything: lint, types, all tests with the real Kafka,
 
 bench: setup  ## what it costs: CPU-seconds per 1 000 events and resident memory by process
 	@$(BIN)/python -m proof.bench $(ARGS)
+
+kills: setup  ## kill -9 at random moments under load, then every answer is looked for; ARGS="--kills 300 --resume FILE"
+	@$(BIN)/python -m proof.kills $(ARGS)
+
+availability: setup  ## Kafka, ClickHouse and the joiner gone for ten minutes; ARGS="--minutes 1 --kind silent"
+	@$(BIN)/python -m proof.availability $(ARGS)
 
 chromium:
 	@tests/chromium.sh
