@@ -19,6 +19,7 @@ COMMANDS = {
     "report": ("console.report", "the reports; without a name, which there are"),
     "trace": ("console.trace", "the story of one transaction, conversion, receipt or order"),
     "lag": ("console.lag", "how far each consumer is behind"),
+    "journal": ("ingest.inspection", "what the collectors' journals hold, and whether it is whole"),
 }
 
 NO, WRONG_USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
