@@ -3,7 +3,7 @@
 import fcntl
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,6 +17,7 @@ from service.stack_file import NAME as STACK_FILE
 from service.stack_file import Stack
 
 DEFAULT_PORTS = {**SERVICE_PORTS, "clickhouse": 8123, "broker": 9092}
+LAST_PORT = 65_535
 KEYS = """\
 # The keys that sign transaction IDs. A key must verify everywhere before it signs anywhere.
 [[keys]]
@@ -102,18 +103,29 @@ def remembered_ports(directory: Path) -> dict[str, int]:
     return {name: port for name, port in found.items() if port}
 
 
-def choose_ports(wanted: int | None, remembered: dict[str, int]) -> dict[str, int]:
-    """A port for each part.
+def several(part: str, ports: Iterable[str]) -> list[str]:
+    """The names of a part's processes: its own, or PART-1, PART-2 … where these have ports of their own."""
+    return [name for name in ports if name.startswith(f"{part}-")] or [part]
+
+
+def choose_ports(wanted: int | None, remembered: dict[str, int], collectors: int = 1) -> dict[str, int]:
+    """A port for each part; several collectors share theirs, and each has another one for its health.
 
     1. None given: the well-known ones.
     2. 0: those of the run before where they are free, else any free ones.
     3. N: the collector's is N, console, joiner, writer and notifier have N+1 to N+4; the others' as in 1.
+    The ports for the health of several collectors follow the notifier's.
     """
-    if wanted is None:
-        return dict(DEFAULT_PORTS)
-    if wanted:
-        offset = wanted - DEFAULT_PORTS["collector"]
-        return {**DEFAULT_PORTS, **{name: port + offset for name, port in SERVICE_PORTS.items()}}
-    free = dict(zip(DEFAULT_PORTS, free_ports(len(DEFAULT_PORTS)), strict=True))
+    first = DEFAULT_PORTS["collector"] if wanted is None else wanted
+    services = {name: port - DEFAULT_PORTS["collector"] + first for name, port in SERVICE_PORTS.items()}
+    if collectors > 1:
+        last = max(services.values())
+        services |= {f"collector-{n}": last + n for n in range(1, collectors + 1)}
+    if wanted != 0:
+        if max(services.values()) > LAST_PORT:
+            raise Usage(f"--port {wanted}: {len(services) - 1} more follow it, and {LAST_PORT} is the last")
+        return {**DEFAULT_PORTS, **services}
+    names = {**DEFAULT_PORTS, **services}
+    free = dict(zip(names, free_ports(len(names)), strict=True))
     kept = {name: port for name, port in remembered.items() if name in free and is_free(port)}
     return {**free, **kept}

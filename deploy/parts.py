@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deploy.clickhouse_server import ClickHouseServer
 from deploy.kafka_server import KafkaServer
-from deploy.layout import RunningStack, remembered_kafka
+from deploy.layout import RunningStack, remembered_kafka, several
 from deploy.leftovers import mark
 from deploy.ports import LOOPBACK
 from deploy.process import Server
@@ -34,17 +34,27 @@ SHARED = (
 
 
 class Service(Server):
-    """One service: `python -m roundtrip NAME`."""
+    """One service: `python -m roundtrip PART`.
+
+    name: the part's, with a number where several of it run: collector-2.
+    health_port: where this process alone answers, whoever shares its port.
+    """
 
     def __init__(self, name: str, port: int, log: Path, environment: Mapping[str, str]) -> None:
         self.name = name
         self.port = port
+        self.health_port = int(environment.get("ROUNDTRIP_HEALTH_PORT") or port)
         self.log = log
         self.environment = {**environment, "ROUNDTRIP_PORT": str(port), "PYTHONUNBUFFERED": "1"}
 
+    @property
+    def part(self) -> str:
+        """Which of SERVICES it is."""
+        return self.name.partition("-")[0]
+
     def command(self) -> Sequence[str]:
         """The same command that production runs."""
-        return [sys.executable, "-m", "roundtrip", self.name]
+        return [sys.executable, "-m", "roundtrip", self.part]
 
     def is_ready(self) -> bool:
         """Whether it can do its work, or would as soon as somebody applies a catalog."""
@@ -52,7 +62,7 @@ class Service(Server):
 
     def complaints(self) -> set[str]:
         """The checks of /readyz that fail; one of our own where it does not answer."""
-        connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=PROBE_S)
+        connection = http.client.HTTPConnection(LOOPBACK, self.health_port, timeout=PROBE_S)
         try:
             connection.request("GET", "/readyz")
             answer = connection.getresponse()
@@ -71,7 +81,8 @@ MakeService = Callable[[str, int, Path, Mapping[str, str]], Service]
 class Parts:
     """Everything that runs in a directory; nothing is started by making it.
 
-    ports: a port for each part; without `broker` among them, address is another Kafka's.
+    ports: a port for each part, and one for the health of each collector where several share theirs; without
+    `broker` among them, address is another Kafka's.
     settings: ROUNDTRIP_* names and values for commands and services alike.
     """
 
@@ -97,7 +108,9 @@ class Parts:
                 KafkaServer(directory / "kafka", ports["broker"], log=self._log("broker"), environment=marked)
             )
         self.services = [
-            make_service(name, ports[name], self._log(name), {**self.settings, **marked}) for name in SERVICES
+            make_service(name, ports[part], self._log(name), {**self._own(name), **marked})
+            for part in SERVICES
+            for name in several(part, ports)
         ]
 
     @property
@@ -130,13 +143,19 @@ class Parts:
     def stack(self, *, running: bool) -> RunningStack:
         """What stack.json says now."""
         started = [server for server in self.all if server.process is not None] if running else []
+        parts = dict.fromkeys(server.part for server in started)
         return RunningStack(
             **self.addresses,
-            processes={server.name: [server.pid] for server in started},
+            processes={part: [each.pid for each in started if each.part == part] for part in parts},
             settings={name: value for name in SHARED if (value := self.settings.get(name))},
             supervisor=os.getpid() if running else 0,
-            health={name: self._url(name) for name in SERVICES},
+            health={name: self._url(name) for name in self.ports if name.partition("-")[0] in SERVICES},
         )
+
+    def _own(self, name: str) -> dict[str, str]:
+        """The settings of one service: its own health port, where it has one besides the part's."""
+        port = self.ports[name] if name not in SERVICES else ""
+        return {**self.settings, "ROUNDTRIP_HEALTH_PORT": str(port)}
 
     def _settings(self) -> dict[str, str]:
         stated = {
@@ -149,6 +168,7 @@ class Parts:
             "ROUNDTRIP_KEYS": str(self.directory / "keys.toml"),
             "ROUNDTRIP_HOST": LOOPBACK,
             "ROUNDTRIP_PORT": "",
+            "ROUNDTRIP_HEALTH_PORT": "",
             "ROUNDTRIP_COLLECTOR": self._url("collector"),
             "ROUNDTRIP_KAFKA": self.kafka,
             "ROUNDTRIP_CLICKHOUSE": self._url("clickhouse"),

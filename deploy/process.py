@@ -74,6 +74,11 @@ class Server(ABC):
         """Whether it does its work now; answers within about a second."""
 
     @property
+    def part(self) -> str:
+        """Which part of the stack it is; several processes may be the same."""
+        return self.name
+
+    @property
     def pid(self) -> int:
         """The process ID of the present run."""
         if self.process is None:
@@ -123,12 +128,16 @@ class Server(ABC):
             raise
         return self
 
+    def tell_to_end(self) -> None:
+        """It knows that it should end, where it runs."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+
     def stop(self) -> None:
         """It ended: in order by SIGTERM, or by SIGKILL after the grace."""
         if self.process is None:
             return
-        if self.process.poll() is None:
-            self.process.terminate()
+        self.tell_to_end()
         try:
             self.process.wait(self.grace_s)
         except subprocess.TimeoutExpired:

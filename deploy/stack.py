@@ -56,8 +56,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _port(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) > 65_531:  # noqa: PLR2004  four more follow it
-        raise argparse.ArgumentTypeError(f"a port is 0 to 65531, not {text!r}")
+    last = layout.LAST_PORT - 4  # four more follow it
+    if not text.isascii() or not text.isdigit() or int(text) > last:
+        raise argparse.ArgumentTypeError(f"a port is 0 to {last}, not {text!r}")
     return int(text)
 
 
@@ -76,12 +77,13 @@ def up(args: argparse.Namespace, make_service: MakeService = Service) -> int:
     """The stack has run in its directory until somebody ended it."""
     if args.catalog and not args.catalog.is_file():
         raise Usage(f"--catalog {args.catalog}: there is no such file")
+    collectors = _collectors()
     directory = Path(args.dir or os.environ.get("ROUNDTRIP_DIR") or ".roundtrip").absolute()
     layout.make_directory(directory)
     with layout.locked(directory), ended_by_signals():
         for pid in end_leftovers(directory):
             say(f"ended process {pid}, which an earlier run in {directory} had left")
-        ports = layout.choose_ports(args.port, layout.remembered_ports(directory))
+        ports = layout.choose_ports(args.port, layout.remembered_ports(directory), collectors)
         if args.broker:
             ports.pop("broker")
         require_free(ports)
@@ -91,6 +93,12 @@ def up(args: argparse.Namespace, make_service: MakeService = Service) -> int:
         live(parts, args.catalog)
     say(f"stopped; `roundtrip up --dir {directory}` goes on where it was")
     return 0
+
+
+def _collectors() -> int:
+    """How many collectors there are to be."""
+    name = "ROUNDTRIP_COLLECTORS"
+    return service_settings.read("up", {name: os.environ.get(name, "")}).collectors
 
 
 @contextmanager
@@ -187,6 +195,8 @@ def announce(parts: Parts, seconds: float) -> None:
     """Addresses, memory, and the line that starts with `ready`."""
     for name, address in parts.addresses.items():
         say(f"{name:<11}{address}")
+    if health := [f"{name} {url}" for name, url in parts.stack(running=False).health.items() if "-" in name]:
+        say(f"health     {', '.join(health)}")
     sizes = {"up": memory(os.getpid()), **{server.name: memory(server.pid) for server in parts.all}}
     each = ", ".join(f"{name} {size}" for name, size in sorted(sizes.items(), key=lambda item: -item[1]))
     say(f"memory     {sum(sizes.values())} MB: {each}")

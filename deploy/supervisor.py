@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from itertools import groupby
 
 from deploy.process import Server, how
 from deploy.terminal import say
@@ -69,6 +70,10 @@ def watch(servers: Sequence[Server], changed: Callable[[], None]) -> None:
 
 
 def stop_in_order(servers: Sequence[Server]) -> None:
-    """All ended, one after the other in the given order."""
-    for server in servers:
-        server.stop()
+    """All ended, one part after the other in the given order; the processes of a part side by side."""
+    for _, of_part in groupby(servers, lambda server: server.part):
+        together = list(of_part)
+        for server in together:
+            server.tell_to_end()
+        for server in together:
+            server.stop()

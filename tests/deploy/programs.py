@@ -3,7 +3,9 @@
 import argparse
 import os
 import signal
+import socket
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -20,6 +22,14 @@ class Ready(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
+
+
+class Sharing(HTTPServer):
+    """Listens on a port that others of its kind share."""
+
+    def server_bind(self) -> None:
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        super().server_bind()
 
 
 class SmallService(Service):
@@ -45,7 +55,11 @@ def serve(name: str) -> int:
             os._exit(0)
 
         signal.signal(signal.SIGTERM, stop)
-        HTTPServer(("127.0.0.1", int(os.environ["ROUNDTRIP_PORT"])), Ready).serve_forever()
+        shared = Sharing(("127.0.0.1", int(os.environ["ROUNDTRIP_PORT"])), Ready)
+        if health := os.environ["ROUNDTRIP_HEALTH_PORT"]:
+            own = HTTPServer(("127.0.0.1", int(health)), Ready)
+            threading.Thread(target=own.serve_forever, daemon=True).start()
+        shared.serve_forever()
     return 0
 
 

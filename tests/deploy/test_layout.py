@@ -13,7 +13,7 @@ import pytest
 
 from deploy import layout
 from deploy.ports import free_ports, require_free
-from service.errors import No
+from service.errors import No, Usage
 
 
 def test_the_directory_and_the_keys_are_the_owners_alone(tmp_path: Path):
@@ -65,6 +65,26 @@ def test_a_given_port_is_the_collectors_and_the_services_follow():
         9004,
     ]
     assert (ports["clickhouse"], ports["broker"]) == (8123, 9092)
+
+
+def test_several_collectors_have_one_port_and_one_more_each_for_their_health():
+    ports = layout.choose_ports(9000, {}, collectors=2)
+    assert {name: port for name, port in ports.items() if name.startswith("collector")} == {
+        "collector": 9000,
+        "collector-1": 9005,
+        "collector-2": 9006,
+    }
+    assert layout.several("collector", ports) == ["collector-1", "collector-2"]
+    assert layout.several("joiner", ports) == ["joiner"]
+    assert layout.several("collector", layout.DEFAULT_PORTS) == ["collector"]
+    free = layout.choose_ports(0, {"collector-2": (kept := free_ports(1)[0]), "collector-9": 1}, collectors=2)
+    assert free["collector-2"] == kept
+    assert set(free) == set(ports)
+
+
+def test_ports_beyond_the_last_are_wrong_usage():
+    with pytest.raises(Usage, match="65535 is the last"):
+        layout.choose_ports(65_531, {}, collectors=2)
 
 
 def test_port_0_takes_the_ports_of_the_run_before_where_nobody_took_them():

@@ -3,6 +3,7 @@
 Kafka and ClickHouse are real; the five services are small programs (programs.py).
 """
 
+import contextlib
 import os
 import signal
 import socket
@@ -186,6 +187,46 @@ def _answers(host: str, port: int) -> bool:
         return broker_count(host, port) == 1
     except OSError:
         return False
+
+
+def test_several_collectors_share_a_port_and_each_is_started_again_by_itself(start: Callable[..., Run]):
+    run = start(settings={"ROUNDTRIP_COLLECTORS": "3"})
+    run.until("ready")
+    before = run.stack.processes["collector"]
+    health = [run.stack.health[f"collector-{n}"] for n in (1, 2, 3)]
+    assert len({run.stack.collector, *health}) == 4
+    assert any(
+        line.startswith("memory") and all(f"collector-{n} " in line for n in (1, 2, 3)) for line in run.lines
+    )
+    os.kill(before[1], signal.SIGKILL)
+    run.until(f"collector-2 (process {before[1]}) ended by signal 9; it is started again now")
+    run.until("collector-2 is started again as process")
+    after = run.stack.processes["collector"]
+    assert (after[0], after[2], after[1] == before[1]) == (before[0], before[2], False)
+    for address in (*health, run.stack.collector):
+        host, port = address.removeprefix("http://").split(":")
+        wait_for(lambda host=host, port=port: _accepts(host, int(port)))  # type: ignore[misc]
+    assert run.end() == 0
+    assert (run.directory / "stops").read_text().split()[3:] == ["joiner", "writer", "notifier", "console"]
+
+
+def _accepts(host: str, port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((host, port)):
+        return True
+    return False
+
+
+def test_a_second_stack_on_the_port_that_collectors_share_is_told_who_has_it(
+    start: Callable[..., Run], tmp_path: Path
+):
+    run = start(settings={"ROUNDTRIP_COLLECTORS": "2"})
+    run.until("ready")
+    port = int(run.stack.collector.rpartition(":")[2])
+    other = Run(tmp_path / "other", "--port", str(port))
+    output, _ = other.process.communicate(timeout=DEADLINE_S)
+    assert other.process.returncode == 1
+    assert f"port {port} (collector) is in use by process" in output
+    assert run.end() == 0
 
 
 def test_started_twice_in_a_directory_the_second_names_the_first(start: Callable[..., Run]):
