@@ -18,6 +18,7 @@ from ingest.journal.segments import Header, Position
 from schemas import times
 
 _READ_BYTES: Final = 1_048_576
+_BEGINNING: Final = Position()
 _LOOK_BYTES: Final = 65_536  # enough for a record, mostly
 
 
@@ -115,6 +116,27 @@ def segments_of(disk: Disk, directory: Path) -> list[Found]:
     return there
 
 
+def pieces(
+    disk: Disk,
+    directory: Path,
+    start: Position = _BEGINNING,
+    end: Position | None = None,
+    max_bytes: int = _READ_BYTES,
+) -> Iterator[Piece]:
+    """What can be read from there up to the end; over a segment that is removed meanwhile it goes on."""
+    at = start
+    while True:
+        with contextlib.closing(Reader(disk, directory, start, owned=False)) as reader:
+            try:
+                while (piece := reader.read(end, max_bytes)).position not in (start, at):
+                    at = piece.position
+                    yield piece
+            except FileNotFoundError:
+                start = Position(max(at.segment + 1, start.segment), 0)
+            else:
+                return
+
+
 def state(disk: Disk, directory: Path, shipped: Position) -> State:
     """What is known of the journal; shipped is its cursor's position."""
     there = segments_of(disk, directory)
@@ -161,36 +183,32 @@ def _runs(disk: Disk, directory: Path, there: list[Found]) -> Iterator[_Run]:
 
 
 def _first(disk: Disk, directory: Path, segment: Found) -> Entry | None:
-    for piece in _pieces(disk, directory, Position(segment.number, 0), _LOOK_BYTES):
-        if piece.position.segment != segment.number:
-            return None
-        if piece.entries:
-            return piece.entries[0]
-    return None
+    return next((each[0] for each in _entries(disk, directory, segment, _LOOK_BYTES)), None)
 
 
 def _last(disk: Disk, directory: Path, segment: Found) -> Entry | None:
     last = None
-    for piece in _pieces(disk, directory, Position(segment.number, 0), _READ_BYTES):
-        if piece.position.segment != segment.number:
-            break
-        last = piece.entries[-1] if piece.entries else last
+    for each in _entries(disk, directory, segment, _READ_BYTES):
+        last = each[-1]
     return last
 
 
-def _pieces(disk: Disk, directory: Path, start: Position, max_bytes: int) -> Iterator[Piece]:
-    """What can be read from there on."""
-    with contextlib.closing(Reader(disk, directory, start, owned=False)) as reader:
-        position = start
-        with contextlib.suppress(OSError):
-            while (piece := reader.read(None, max_bytes)).position != position:
-                position = piece.position
-                yield piece
+def _entries(disk: Disk, directory: Path, segment: Found, max_bytes: int) -> Iterator[list[Entry]]:
+    """The records of one segment, as far as the disk gives them."""
+    with contextlib.suppress(OSError):
+        for piece in pieces(disk, directory, Position(segment.number, 0), max_bytes=max_bytes):
+            if piece.position.segment != segment.number:
+                return
+            if piece.entries:
+                yield piece.entries
 
 
 def _waiting(disk: Disk, directory: Path, runs: list[_Run], shipped: Position) -> _Waiting:
     """What lies behind the cursor, by the numbers of the records."""
-    oldest = next((piece for piece in _pieces(disk, directory, shipped, _LOOK_BYTES) if piece.entries), None)
+    oldest = None
+    with contextlib.suppress(OSError):
+        behind = pieces(disk, directory, shipped, max_bytes=_LOOK_BYTES)
+        oldest = next((piece for piece in behind if piece.entries), None)
     epochs = [run.segments[0].header.epoch for run in runs]
     if oldest is None or oldest.epoch not in epochs:
         return _Waiting()

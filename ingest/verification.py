@@ -9,11 +9,10 @@ import msgspec
 
 from ingest.journal import segments
 from ingest.journal.disk import Disk
-from ingest.journal.reader import Piece, Reader
+from ingest.journal.reader import Piece
 from ingest.journal.segments import Position
-from ingest.survey import segments_of
+from ingest.survey import pieces, segments_of
 
-_READ_BYTES: Final = 1_048_576
 _NO_RECORDS: Final = "holds no events"
 _GAP: Final = "events lack here"
 
@@ -75,15 +74,11 @@ class Verification:
 
     def _from(self, start: Position) -> Position | None:
         """Everything from there on was read; where the disk did not let it, from where to go on."""
-        with contextlib.closing(Reader(self._disk, self._directory, start, owned=False)) as reader:
-            try:
-                while (piece := reader.read(None, _READ_BYTES)).position not in (start, self._position):
-                    self._take(piece)
-            except FileNotFoundError:
-                self._next = 0
-                return Position(max(self._position.segment + 1, start.segment), 0)
-            except OSError as error:
-                return self._unreadable(max(self._position, start), error)
+        try:
+            for piece in pieces(self._disk, self._directory, start):
+                self._take(piece)
+        except OSError as error:
+            return self._unreadable(max(self._position, start), error)
         return None
 
     def _unreadable(self, at: Position, error: OSError) -> Position:
