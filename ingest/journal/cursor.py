@@ -1,7 +1,10 @@
 """The cursor: how far a journal is shipped, and into which log of Kafka's."""
 
+import contextlib
 import logging
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple
 from zlib import crc32
 
@@ -36,8 +39,8 @@ class Cursor(NamedTuple):
 
     position: Position = Position()
     receipt_id: str = ""
-    logs: dict[str, str] = {}
-    marks: dict[Partition, Mark] = {}
+    logs: Mapping[str, str] = MappingProxyType({})
+    marks: Mapping[Partition, Mark] = MappingProxyType({})
 
 
 class _Mark(msgspec.Struct, frozen=True):
@@ -61,7 +64,7 @@ _decode = msgspec.json.Decoder(_Kept).decode
 def encode(cursor: Cursor) -> bytes:
     """The file's bytes: a checksum, then JSON, for a person to read."""
     marks = [_Mark(*partition, *mark) for partition, mark in sorted(cursor.marks.items())]
-    text = _encode(_Kept(cursor.position, cursor.receipt_id, cursor.logs, marks))
+    text = _encode(_Kept(cursor.position, cursor.receipt_id, dict(cursor.logs), marks))
     return b"%08x %b\n" % (crc32(text), text)
 
 
@@ -76,16 +79,17 @@ def decode(data: bytes) -> Cursor | None:
 
 
 def load(disk: Disk, directory: Path) -> Cursor:
-    """The journal's cursor; where there is none, or it is damaged, everything that is kept is to be shipped."""
-    if NAME not in disk.names(directory):
-        return Cursor()
-    file = disk.open(directory / NAME)
+    """The journal's cursor; where none can be read, everything that is kept is to be shipped."""
     try:
-        found = decode(file.read(0, _MAX_BYTES))
-    finally:
-        file.close()
+        if NAME not in disk.names(directory):
+            return Cursor()
+        with contextlib.closing(disk.open(directory / NAME)) as file:
+            found = decode(file.read(0, _MAX_BYTES))
+    except OSError as error:
+        log.warning("%s cannot be read: %s; all that is kept is shipped again", directory / NAME, error)
+        return Cursor()
     if found is None:
-        log.error("%s is damaged: all that is kept is shipped again", directory / NAME)
+        log.warning("%s is damaged; all that is kept is shipped again", directory / NAME)
     return found or Cursor()
 
 
@@ -96,11 +100,8 @@ def save(disk: Disk, directory: Path, cursor: Cursor) -> None:
     """
     fresh = directory / f"{NAME}.new"
     disk.remove(fresh)
-    file = disk.create(fresh)
-    try:
+    with contextlib.closing(disk.create(fresh)) as file:
         file.write(encode(cursor))
         file.sync()
-    finally:
-        file.close()
     disk.replace(fresh, directory / NAME)
     disk.sync_directory(directory)

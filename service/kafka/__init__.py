@@ -4,6 +4,7 @@ Topics and groups are named without ROUNDTRIP_TOPIC_PREFIX outside this package;
 """
 
 from service.kafka.admin import Admin
+from service.kafka.connection import asked
 from service.kafka.producer import Producer
 from service.kafka.readback import records_at
 from service.kafka.reader import Reader
@@ -23,6 +24,7 @@ __all__ = [
     "Tail",
     "TopicSpec",
     "Turned",
+    "asked",
     "read_range",
     "records_at",
     "told_together",

@@ -123,8 +123,8 @@ class Producer:
 
     def _load(self, shipment: Shipment, records: Sequence[Outgoing]) -> None:
         prefix = self._settings.topic_prefix
-        if self._closing.is_set():
-            shipment.unsent(len(records), "this process stops")
+        if self._closing.is_set() or not records:
+            shipment.unsent(len(records), "this process stops" if records else "")
             return
         for index, record in enumerate(records):
             topic, key, value, partition = record

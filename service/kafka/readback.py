@@ -28,8 +28,8 @@ def records_at(
         "enable.auto.commit": False,
         "auto.offset.reset": "error",  # an offset that the log does not have is an answer, not a detour
         "enable.partition.eof": True,
-        # Of each partition one batch is wanted. Of one that is larger than this the broker gives only the first
-        # partition of an answer, then the next: with 4 KiB four partitions took 8 s.
+        # Of each partition one batch is wanted. Of batches that are larger than this the broker gives one an
+        # answer: with 4 KiB four partitions took 8 s. 320 of small records take 0.1 to 0.25 s.
         "fetch.message.max.bytes": 262_144,
         "queued.min.messages": 1,
         "fetch.queue.backoff.ms": 10,
