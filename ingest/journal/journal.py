@@ -44,6 +44,7 @@ class Journal:
         self._held: Held | None = None
         self._file: File | None = None
         self._empty: list[Path] = []
+        self._refused = False
         self._number = 0
         self._size = 0
         self._begin = 0  # of the segment's first record
@@ -82,7 +83,14 @@ class Journal:
         if self._held is None:
             self._recover(self._directory.own())
         epoch = receipts.epoch(self._clock_ms(), self._draw(receipts.RANDOM_BYTES))
-        self._open(Header(epoch=epoch, first=1, opened_ms=self._clock_ms(), previous=self.previous))
+        header = Header(
+            epoch=epoch,
+            first=1,
+            opened_ms=self._clock_ms(),
+            previous=self.previous,
+            refused=self._refused,
+        )
+        self._open(header)
         self._reached = _Reached(epoch, 0, Position(self._number, self._size))
         self._counters.epochs.inc()
         while self._empty:  # not before: the newest file's number must not come again
@@ -95,7 +103,8 @@ class Journal:
         except OSError:
             held.lock.release()
             raise
-        self.previous, self._number, self._empty = left.previous, left.number, left.empty
+        self.previous, self._refused = left.previous, left.refused
+        self._number, self._empty = left.number, left.empty
         self._reached = _Reached(committed=left.end)
         self._held = held
 
@@ -158,16 +167,23 @@ class Journal:
         file, self._file = self._file, None
         if file is not None and self._size > self._begin:
             file.close()
-        elif file is not None:
-            self._drop(file, self._path(self._number))
+            self._refused = True
+        elif file is not None and not self._drop(file, self._path(self._number)):
+            self._refused = True
         if self.last:
             self.previous = Predecessor(epoch=self.epoch, last=self.last)
 
-    def _drop(self, file: File, path: Path) -> None:
-        """A file without an answered record goes, if it will: a full disk must not be filled by attempts."""
+    def _drop(self, file: File, path: Path) -> bool:
+        """Whether a file without an answered record is gone: attempts must not fill a full disk.
+
+        The next file that is made there makes it durable, too.
+        """
         file.close()
-        with contextlib.suppress(OSError):
+        try:
             self._disk.remove(path)
+        except OSError:
+            return False
+        return True
 
     def _path(self, number: int) -> Path:
         if self._held is None:

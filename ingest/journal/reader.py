@@ -40,6 +40,11 @@ class _Segment(NamedTuple):
     header: Header
 
 
+class _Named(NamedTuple):
+    last: int
+    refused: bool
+
+
 class Reader:
     """Reads a journal, a piece at a time. Only a position that a piece gave may be kept and started from.
 
@@ -115,25 +120,22 @@ class Reader:
             entries, used = frames.decode(segment.file.read(at, said), self._last)
         if not used:
             return self._damage(segment, stop, end)
-        limit = self._limit(segment, end)
-        if limit is not None and entries[-1].sequence > limit:
-            del entries[bisect_right(entries, limit, key=_sequence) :]
+        named = self._named(segment, end)
+        if named is not None and named.refused and entries[-1].sequence > named.last:
+            del entries[bisect_right(entries, named.last, key=_sequence) :]
             self._position = Position(segment.number, stop)
         else:
             self._last = entries[-1].sequence
             self._position = Position(segment.number, at + used)
         return Piece(entries, segment.header.epoch, self._position)
 
-    def _limit(self, segment: _Segment, end: Position | None) -> int | None:
-        """The last number of the segment's epoch that was answered, where the next epoch names it.
-
-        What lies above it was written before a sync that failed, and nobody was told yes.
-        """
+    def _named(self, segment: _Segment, end: Position | None) -> _Named | None:
+        """What the next epoch says of the end of the segment's; an epoch that it does not name had none."""
         following = self._next_header(segment, end)
         if following is None or following.epoch == segment.header.epoch or following.previous is None:
             return None
-        named = following.previous
-        return named.last if named.epoch == segment.header.epoch else 0
+        epoch, last = following.previous.epoch, following.previous.last
+        return _Named(last if epoch == segment.header.epoch else 0, following.refused)
 
     def _next_header(self, segment: _Segment, end: Position | None) -> Header | None:
         """What the next segment says that says anything."""
@@ -158,12 +160,12 @@ class Reader:
         committed = end is not None and end.segment == segment.number
         if good is None and not self._owned and following is None and not committed:
             return None
-        limit = self._limit(segment, end)
+        named = self._named(segment, end)
         lost = (
             good is not None
             or committed
             or (following is not None and following.epoch == segment.header.epoch)
-            or (limit is not None and self._last < limit)
+            or (named is not None and self._last < named.last)
         )
         self._position = Position(segment.number, stop if good is None else good)
         new = self._set_aside(segment, at, self._position.offset, "damaged" if lost else "torn")

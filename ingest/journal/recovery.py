@@ -17,11 +17,13 @@ class Left(NamedTuple):
     """What was found.
 
     previous: the epoch that came before, and its last number; None in a new journal.
+    refused: what lies above that number was refused, and is not shipped.
     end: of what counts as answered. number: of the newest segment, 0 for none.
     empty: the segments that hold no record.
     """
 
     previous: Predecessor | None
+    refused: bool
     end: Position
     number: int
     empty: list[Path]
@@ -31,12 +33,12 @@ def recover(disk: Disk, directory: Path) -> Left:
     """What an owner left is on stable storage, and all that can be read of it counts as answered.
 
     Whether it was, nobody knows: the answers went with their process. Only where a later epoch had begun
-    is it known better, and that one's header says it.
+    is it known better; that one's header says it, and what takes the place of an empty segment says the same.
     """
     segments.seal(disk, directory)
     there = segments.numbers(disk, directory)
     empty: list[Path] = []
-    previous, end = None, Position()
+    previous, refused, end = None, False, Position()
     for number in reversed(there):
         path = directory / segments.name(number)
         with contextlib.closing(disk.open(path)) as file:
@@ -49,9 +51,9 @@ def recover(disk: Disk, directory: Path) -> Left:
         if size == begin:
             empty.append(path)
         if header.previous is not None:
-            previous = header.previous
+            previous, refused = header.previous, header.refused and size == begin
             break
-    return Left(previous, end, there[-1] if there else 0, empty)
+    return Left(previous, refused, end, there[-1] if there else 0, empty)
 
 
 def _last(disk: Disk, directory: Path, begin: Position, size: int) -> tuple[int, Position]:

@@ -29,13 +29,15 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     first: the number of its first record.
     previous: on an epoch's first segment, the journal's epoch before it and the last number answered there.
-        Records of that epoch above it were never answered, and are not shipped.
+    refused: a sync had failed: what lies before this segment, and is not of that epoch or above that number,
+        was refused and is not shipped. Else it could not be read, and is shipped if it ever can.
     """
 
     epoch: str
     first: int
     opened_ms: int
     previous: Predecessor | None = None
+    refused: bool = False
     format: int = FORMAT
 
 

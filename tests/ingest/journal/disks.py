@@ -15,7 +15,7 @@ class Inode:
     """content: what the kernel shows; durable: what would be there after a loss of power.
 
     clean: up to where the kernel believes that content is durable; a failed sync moves it on all the same.
-    pristine: content as it was written, without what flipped.
+    pristine: content as it was written, without what flipped. doubted: a sync of it has failed.
     """
 
     def __init__(self) -> None:
@@ -23,6 +23,7 @@ class Inode:
         self.durable = bytearray()
         self.clean = 0
         self.pristine = bytearray()
+        self.doubted = False
 
     def sync(self) -> None:
         self.durable += bytes(self.clean - len(self.durable))
@@ -92,6 +93,7 @@ class SimulatedFile:
         self._check()
         if self._faults.left.get("sync"):
             self.inode.clean = len(self.inode.content)  # as Linux does: the pages count as clean
+            self.inode.doubted = True
         self._faults.strike("sync")
         self.inode.sync()
 
@@ -180,7 +182,7 @@ class SimulatedDisk:
             new, old = self.files.get(path), self.durable_names.get(path)
             stays = new if new is old or pick(1) else old
             if stays is None:
-                del self.files[path]
+                self.files.pop(path, None)
             else:
                 self.files[path] = stays
                 stays.lose(pick)

@@ -221,7 +221,8 @@ def test_what_an_empty_segment_says_of_the_epoch_before_is_inherited() -> None:
     disk = SimulatedDisk()
     put(disk, segment_of([entry(1), entry(2), entry(3)]))
     previous = Predecessor(epoch=EPOCH, last=2)
-    put(disk, segment_of([], Header(epoch="0" * 23, first=1, opened_ms=AT_MS, previous=previous)), 2)
+    empty = Header(epoch="0" * 23, first=1, opened_ms=AT_MS, previous=previous, refused=True)
+    put(disk, segment_of([], empty), 2)
     running = journal(disk)
     running.start()
     assert running.previous == previous

@@ -33,10 +33,16 @@ HEADER_BYTES = len(segment_of([]))
 ENDS = [len(segment_of(RUN[:n])) for n in range(4)]
 
 
-def following(last: int, epoch: str = EPOCH) -> bytes:
+def following(last: int, epoch: str = EPOCH, *, refused: bool = True) -> bytes:
     """The next epoch's first segment, which says how far the one before was answered."""
-    previous = Predecessor(epoch=epoch, last=last)
-    return segment_of([entry(1, NEXT)], Header(epoch=NEXT, first=1, opened_ms=AT_MS, previous=previous))
+    header = Header(
+        epoch=NEXT,
+        first=1,
+        opened_ms=AT_MS,
+        previous=Predecessor(epoch=epoch, last=last),
+        refused=refused,
+    )
+    return segment_of([entry(1, NEXT)], header)
 
 
 def counts(pieces: list[Piece]) -> tuple[int, int]:
@@ -116,6 +122,13 @@ def test_a_record_above_what_the_next_epoch_names_was_never_answered_and_is_left
     put(disk, following(last=2), 2)
     assert receipts_of(read(disk)) == [f"{EPOCH}-1", f"{EPOCH}-2", f"{NEXT}-1"]
     assert receipts_of(read(disk, owned=False)) == [f"{EPOCH}-1", f"{EPOCH}-2", f"{NEXT}-1"]
+
+
+def test_what_could_not_be_read_at_an_opening_is_shipped_if_it_ever_can() -> None:
+    disk = SimulatedDisk()
+    put(disk, segment_of(RUN))
+    put(disk, following(last=2, refused=False), 2)
+    assert receipts_of(read(disk)) == [f"{EPOCH}-1", f"{EPOCH}-2", f"{EPOCH}-3", f"{NEXT}-1"]
 
 
 def test_a_segment_whose_making_was_cut_short_hides_no_limit() -> None:
