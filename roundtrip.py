@@ -20,6 +20,7 @@ COMMANDS = {
     "trace": ("console.trace", "the story of one transaction, conversion, receipt or order"),
     "lag": ("console.lag", "how far each consumer is behind"),
     "journal": ("ingest.inspection", "what the collectors' journals hold, and whether it is whole"),
+    "replay": ("ingest.replay", "ship journalled events again; counts nothing twice"),
 }
 
 NO, WRONG_USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141

@@ -91,15 +91,10 @@ def known(directory: Directory) -> Journals:
 
 def verified(directory: Directory, journals: Sequence[State]) -> list[Verified]:
     """What reading every byte shows, journal by journal."""
-    done = 0
     with Progress("bytes of journals", sum(each.bytes for each in journals)) as progress:
-
-        def advance(size: int) -> None:
-            nonlocal done
-            done += size
-            progress.show(done)
-
-        return [Verification(directory.disk, Path(each.directory), advance).run() for each in journals]
+        return [
+            Verification(directory.disk, Path(each.directory), progress.advance).run() for each in journals
+        ]
 
 
 def _json(found: Journals) -> str:

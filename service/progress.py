@@ -18,6 +18,7 @@ class Progress:
         self._bar: Any = None
         self._task: Any = None
         self._told_s = time.monotonic()
+        self._done = 0
 
     def __enter__(self) -> Self:
         if sys.stderr.isatty() and not self._quiet:
@@ -37,6 +38,7 @@ class Progress:
 
     def show(self, done: int, note: str = "") -> None:
         """It is known how far the work has come."""
+        self._done = done
         if self._bar is not None:
             label = f"{self._label}: {note}" if note else self._label
             self._bar.update(self._task, completed=done, description=label)
@@ -44,3 +46,7 @@ class Progress:
             self._told_s = time.monotonic()
             sys.stderr.write(f"{self._label}: {done} of {self._total}{', ' if note else ''}{note}\n")
             sys.stderr.flush()
+
+    def advance(self, by: int) -> None:
+        """So much more is done."""
+        self.show(self._done + by)

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 from ingest.journal import frames, segments
 from ingest.journal.counters import Counters
 from ingest.journal.directory import Directory
-from ingest.journal.disk import RealDisk
+from ingest.journal.disk import Disk, RealDisk
 from ingest.journal.frames import Entry
 from ingest.journal.journal import Journal
 from ingest.journal.segments import Position
@@ -19,7 +19,8 @@ from tests.ingest.fakes import NOW_MS
 class Written:
     """The journal 0 of a directory, its events one second apart and each in a group of its own."""
 
-    def __init__(self, root: Path, *, segment_bytes: int = 1_000_000) -> None:
+    def __init__(self, root: Path, *, segment_bytes: int = 1_000_000, disk: Disk | None = None) -> None:
+        self.disk = disk or RealDisk()
         self.root = root
         self.path = root / "0"
         self.now_ms = NOW_MS
@@ -29,7 +30,7 @@ class Written:
 
     def opened(self) -> Journal:
         self.journal = Journal(
-            Directory(RealDisk(), self.root),
+            Directory(self.disk, self.root),
             segment_bytes=self.segment_bytes,
             counters=Counters(CollectorRegistry()),
             draw=self.draw,
