@@ -132,10 +132,11 @@ class Reader:
     def _named(self, segment: _Segment, end: Position | None) -> _Named | None:
         """What the next epoch says of the end of the segment's; an epoch that it does not name had none."""
         following = self._next_header(segment, end)
-        if following is None or following.epoch == segment.header.epoch or following.previous is None:
+        epoch = segment.header.epoch
+        if following is None or following.epoch == epoch:
             return None
-        epoch, last = following.previous.epoch, following.previous.last
-        return _Named(last if epoch == segment.header.epoch else 0, following.refused)
+        previous = following.previous
+        return _Named(previous.last if previous and previous.epoch == epoch else 0, following.refused)
 
     def _next_header(self, segment: _Segment, end: Position | None) -> Header | None:
         """What the next segment says that says anything."""

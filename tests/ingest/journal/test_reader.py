@@ -124,6 +124,13 @@ def test_a_record_above_what_the_next_epoch_names_was_never_answered_and_is_left
     assert receipts_of(read(disk, owned=False)) == [f"{EPOCH}-1", f"{EPOCH}-2", f"{NEXT}-1"]
 
 
+def test_a_first_epoch_of_which_nothing_was_answered_is_left_out() -> None:
+    disk = SimulatedDisk()
+    put(disk, segment_of(RUN))
+    put(disk, segment_of([entry(1, NEXT)], Header(epoch=NEXT, first=1, opened_ms=AT_MS, refused=True)), 2)
+    assert receipts_of(read(disk)) == [f"{NEXT}-1"]
+
+
 def test_what_could_not_be_read_at_an_opening_is_shipped_if_it_ever_can() -> None:
     disk = SimulatedDisk()
     put(disk, segment_of(RUN))
