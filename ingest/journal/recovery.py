@@ -50,7 +50,7 @@ def recover(disk: Disk, directory: Path) -> Left:
             break
         if size == begin:
             empty.append(path)
-        if header.previous is not None:
+        if header.previous is not None or header.refused:
             previous, refused = header.previous, header.refused and size == begin
             break
     return Left(previous, refused, end, there[-1] if there else 0, empty)

@@ -230,6 +230,16 @@ def test_what_an_empty_segment_says_of_the_epoch_before_is_inherited() -> None:
     assert entries_of(read(disk, running.committed)) == [entry(1), entry(2)]
 
 
+def test_that_nothing_before_an_empty_segment_was_answered_is_inherited_too() -> None:
+    disk = SimulatedDisk()
+    put(disk, segment_of([entry(1)]))
+    put(disk, segment_of([], Header(epoch="0" * 23, first=1, opened_ms=AT_MS, refused=True)), 2)
+    running = journal(disk)
+    running.start()
+    assert running.previous is None
+    assert read(disk, running.committed)[0].entries == []
+
+
 def test_a_torn_tail_ends_the_epoch_before_it() -> None:
     disk = SimulatedDisk()
     put(disk, segment_of([entry(1), entry(2)])[:-1])
