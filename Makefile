@@ -7,7 +7,7 @@ CODE := roundtrip.py schemas service ingest streams sinks console deploy proof t
 FAST := not stack and not browser and not kill
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up check test bench kills availability chromium schemas lock clean
+.PHONY: help setup demo up check test bench kills availability load chromium schemas lock clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,6 +51,9 @@ kills: setup  ## kill -9 at random moments under load, then every answer is look
 
 availability: setup  ## Kafka, ClickHouse and the joiner gone for ten minutes; ARGS="--minutes 1 --kind silent"
 	@$(BIN)/python -m proof.availability $(ARGS)
+
+load: setup  ## overload by class, slow callers, and what a click costs the collector; ARGS="overload slow cost"
+	@$(BIN)/python -m proof.load $(ARGS)
 
 chromium:
 	@tests/chromium.sh

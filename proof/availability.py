@@ -26,10 +26,8 @@ from proof.ledger import Sending
 from proof.own_stack import OwnStack
 from proof.times import times
 from proof.traffic import CATALOG, Pace, Traffic
-from schemas.topics import FACTS
 from service.clickhouse import ClickHouse
 from service.errors import Problem, Unavailable
-from service.kafka import Admin
 
 GONE: Final = ("broker", "clickhouse", "joiner")
 KINDS: Final[dict[str, Callable[..., AbstractContextManager[None]]]] = {
@@ -80,11 +78,7 @@ class Trial:
 
     def logged(self) -> int:
         """How many facts Kafka holds; 0 while it does not answer."""
-        try:
-            with Admin(self.stack.settings) as admin:
-                return sum(admin.end_offsets(FACTS).values())
-        except (Problem, Unavailable):
-            return 0
+        return harm.logged(self.stack)
 
     def stored(self) -> int:
         """How many facts ClickHouse shows; 0 while it does not answer."""

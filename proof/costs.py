@@ -15,10 +15,11 @@ class Cost(msgspec.Struct, frozen=True):
 
 def costs(stack: OwnStack) -> dict[str, Cost]:
     """Each part's cost so far, its child processes included."""
-    return {part: _cost(pids) for part, pids in stack.addresses.processes.items()}
+    return {part: cost(pids) for part, pids in stack.addresses.processes.items()}
 
 
-def _cost(pids: list[int]) -> Cost:
+def cost(pids: list[int]) -> Cost:
+    """What these processes cost so far, their child processes included."""
     cpu_s, resident = 0.0, 0
     for pid in pids:
         process = psutil.Process(pid)
