@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-import secrets
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,20 +11,15 @@ from urllib.parse import urlsplit
 import msgspec
 
 from deploy.ports import free_ports, is_free
+from service import keys, rotation
 from service.errors import No, Usage
+from service.keys import KeyFile
 from service.settings import PORTS as SERVICE_PORTS
 from service.stack_file import NAME as STACK_FILE
 from service.stack_file import Stack
 
 DEFAULT_PORTS = {**SERVICE_PORTS, "clickhouse": 8123, "broker": 9092}
 LAST_PORT = 65_535
-KEYS = """\
-# The keys that sign transaction IDs. A key must verify everywhere before it signs anywhere.
-[[keys]]
-number = 1
-secret = "{secret}"
-signs = true
-"""
 
 
 class RunningStack(Stack, frozen=True, kw_only=True):
@@ -69,13 +64,8 @@ def make_keys(directory: Path) -> Path:
     """The file of signing keys, made at the first start; only its owner may read it."""
     path = directory / "keys.toml"
     if not path.exists():
-        fresh = path.with_suffix(".new")
-        fresh.unlink(missing_ok=True)
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(KEYS.format(secret=secrets.token_hex(32)))
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.rename(path)
+        first, _ = rotation.added(KeyFile(), keys.new_secret(), time.time_ns() // 1_000_000)
+        keys.write(path, first)
     return path
 
 

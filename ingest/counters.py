@@ -1,5 +1,6 @@
 """Counters: what the collector tells Prometheus."""
 
+from collections.abc import Callable
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -7,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from ingest.answers import ENDINGS, Ending, Result
 from ingest.pulse import Pulse
 from ingest.routes import Endpoint
+from schemas.transaction_id import Keyring
 
 MAX_LABELS: Final = 1_000  # pairs of offer and affiliate; the rest is counted as offer 0, affiliate 0
 # Seconds; the redirect's promise is 50 ms, a wait for Kafka ends at 2 s.
@@ -60,6 +62,17 @@ class Counters:
             "Classes that get 503 because of overload: 1 impressions, 2 clicks too, 3 all",
             registry=registry,
         )
+        self._keys = Gauge(
+            "roundtrip_key",
+            "Keys of transaction IDs by number: 1 verifies, 2 signs too",
+            ["number"],
+            registry=registry,
+        )
+        self._keys_refused = Gauge(
+            "roundtrip_keys_refused",
+            "1 while the file of keys cannot be taken, and the keys of before are in force",
+            registry=registry,
+        )
         self.unwritten = Counter(
             "roundtrip_refusals_unwritten", "Refusals above the rate of their topic", registry=registry
         )
@@ -68,6 +81,16 @@ class Counters:
         """The load is told, too."""
         self._lag.set_function(lambda: pulse.load.lag_s)
         self._shedding.set_function(lambda: len(pulse.shedding))
+
+    def verify(self, keyring: Keyring) -> None:
+        """These keys are in force now."""
+        self._keys.clear()
+        for number in keyring.numbers:
+            self._keys.labels(str(number)).set(2 if number == keyring.signing else 1)
+
+    def watch_keys(self, problem: Callable[[], str]) -> None:
+        """What is wrong with the file of keys is told, too."""
+        self._keys_refused.set_function(lambda: float(bool(problem())))
 
     def ended(self, endpoint: Endpoint, result: Result, took_s: float) -> None:
         """One request more."""

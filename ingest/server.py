@@ -13,16 +13,13 @@ from ingest.counters import Counters
 from ingest.edge import Edge, Tools
 from ingest.gate import Limits
 from ingest.handlers import Front
+from ingest.learning import learn
 from ingest.pulse import Pulse
 from ingest.refusals import Refusals
-from ingest.request import Knowledge
 from ingest.shared_port import SharedPort
 from schemas import topics
-from schemas.catalog_versions import CatalogVersion
-from schemas.transaction_id import Keyring
-from service import keys, settings
 from service import lifetime as life
-from service.catalog_follower import Follower
+from service import settings
 from service.errors import Unreachable
 from service.health import Health
 from service.kafka import Admin, Producer
@@ -54,7 +51,6 @@ async def serve(lifetime: Lifetime) -> None:
     The stop: not ready, no new connections, what is in flight answered, Kafka's queue flushed.
     """
     mine = lifetime.settings
-    keyring = keys.keyring(mine.keys_path)
     health = Health("collector")
     producer = Producer(mine, linger_ms=LINGER_MS)
     lifetime.on_close("Kafka's queue", producer.close)
@@ -73,10 +69,8 @@ async def serve(lifetime: Lifetime) -> None:
             timer=time.perf_counter,
         )
     )
-    follower = _follow(mine, edge, keyring)
-    lifetime.on_close("the catalog", follower.close)
+    learn(lifetime, edge, counters, health)
     lifetime.spawn(admission.watch(_Kafka(mine).check), "admission")
-    health.check("catalog", lambda: "" if edge.known else "no catalog yet: roundtrip catalog apply FILE")
     health.check("kafka", admission.problem)
     pulse = Pulse(lambda: counters.in_flight / mine.journal_queue_records)
     counters.watch(pulse)
@@ -95,19 +89,6 @@ async def serve(lifetime: Lifetime) -> None:
     log.info("collector listens on http://%s:%d", mine.host, port)
     await lifetime.wait()
     health.mark_down("the collector stops")
-
-
-def _follow(mine: Settings, edge: Edge, keyring: Keyring) -> Follower:
-    """The edge knows the newest catalog, from disk at once, from Kafka as it comes."""
-
-    def take(_new: CatalogVersion) -> None:
-        current = follower.current
-        if current is not None:
-            edge.known = Knowledge(edge=mine.edge, catalog=current, keyring=keyring)
-
-    follower = Follower(mine, take)
-    follower.start()
-    return follower
 
 
 def _bounds(mine: Settings) -> Bounds:

@@ -252,7 +252,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = 1
     keys: Annotated[
-        str, _about("File of the keys that sign transaction IDs.", "collector joiner", "DIR/keys.toml")
+        str, _about("File of the keys that sign transaction IDs.", "collector keys", "DIR/keys.toml")
     ] = ""
     edge: Annotated[
         str,

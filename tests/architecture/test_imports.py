@@ -49,6 +49,7 @@ PURE = (
     "ingest/request.py",
     "ingest/parameters.py",
     "ingest/routes.py",
+    "service/rotation.py",
     "ingest/gate.py",
     "ingest/load.py",
     "ingest/curt.py",

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from deploy.kafka_server import KafkaServer
+from deploy.layout import make_keys
 from deploy.ports import free_port
 from schemas import facts, topics
 from schemas.catalog_versions import encode_version, record_key
 from schemas.topics import TOPICS
-from service import keys
 from service.kafka import Admin, Producer, TopicSpec, read_range
 from service.settings import Settings
 from tests.ingest.fakes import KNOWN
@@ -83,7 +83,7 @@ def collector(kafka: KafkaServer, tmp_path: Path) -> Iterator[Collector]:
         dir=tmp_path / "state", kafka=kafka.address, partitions=2, replication=1, port=free_port()
     )
     settings.dir.mkdir()
-    keys.write_new(settings.keys_path)
+    make_keys(settings.dir)
     kafka.kill()
     running = Collector(settings, tmp_path / "log")
     yield running

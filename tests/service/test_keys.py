@@ -1,11 +1,16 @@
 """Keys: a file that only its owner may read, and that never shows a secret."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
 from service import keys
 from service.errors import Problem, Usage
+from service.keys import Key, KeyFile
+
+THEN, NOW = "2026-11-22T00:00:00.000Z", "2026-11-23T00:00:00.000Z"
 
 SECRET = "ab" * 32
 GOOD = (
@@ -32,7 +37,7 @@ def test_a_file_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> No
 
 
 def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(Problem, match=r"python -m service\.keys"):
+    with pytest.raises(Problem, match="roundtrip keys add"):
         keys.keyring(tmp_path / "keys.toml")
 
 
@@ -46,6 +51,8 @@ def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
         GOOD.replace("number = 6", "number = 6\nnote = 1"),
         GOOD.replace(SECRET, "geheim", 1),
         GOOD.replace(SECRET, "abcd", 1),
+        GOOD.replace("number = 6", 'number = 6\nadded = "yesterday"'),
+        "retired = [6]\n" + GOOD,
         "keys = 1",
         "[[",
         "",
@@ -58,15 +65,52 @@ def test_a_bad_file_is_refused_without_quoting_a_secret(tmp_path: Path, text: st
     assert "geheim" not in str(caught.value)
 
 
-def test_a_new_file_has_one_key_that_signs_and_is_private(tmp_path: Path) -> None:
+def test_what_is_written_is_read_back_and_is_private(tmp_path: Path) -> None:
+    file = KeyFile(
+        keys=(
+            Key(number=7, secret=SECRET, added=THEN, signed_until=NOW),
+            Key(number=8, secret="cd" * 32, signs=True, added=NOW),
+            Key(number=9, secret="ef" * 32),
+        ),
+        retired=(1, 3),
+    )
     path = tmp_path / "new" / "keys.toml"
-    keys.write_new(path)
-    assert keys.keyring(path).numbers == [1]
+    keys.write(path, file)
+    assert keys.read(path) == file
     assert path.stat().st_mode & 0o777 == 0o600
+    assert [each.name for each in path.parent.iterdir()] == ["keys.toml"]
 
 
-def test_a_file_that_is_there_is_kept(tmp_path: Path) -> None:
+def test_a_write_replaces_the_file_in_one_step_and_leaves_the_old_one_when_it_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = stored(tmp_path)
-    with pytest.raises(Problem, match="kept"):
-        keys.write_new(path)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(Problem, match=r"keys\.toml cannot be written: No space left"):
+        keys.write(path, KeyFile(keys=(Key(number=1, secret=SECRET, signs=True),)))
     assert path.read_text() == GOOD
+    assert [each.name for each in tmp_path.iterdir()] == ["keys.toml"]
+
+
+def test_a_file_that_no_collector_would_take_is_never_written(tmp_path: Path) -> None:
+    path = stored(tmp_path)
+    with pytest.raises(Usage, match="exactly one key"):
+        keys.write(path, KeyFile(keys=(Key(number=1, secret=SECRET),)))
+    assert path.read_text() == GOOD
+
+
+def test_a_link_to_the_file_stays_one(tmp_path: Path) -> None:
+    path = stored(tmp_path)
+    link = tmp_path / "link.toml"
+    link.symlink_to(path)
+    keys.write(link, KeyFile(keys=(Key(number=1, secret=SECRET, signs=True),)))
+    assert link.is_symlink()
+    assert keys.keyring(path).numbers == [1]
+
+
+def test_a_key_shows_no_secret() -> None:
+    assert SECRET not in repr(KeyFile(keys=(Key(number=1, secret=SECRET),)))
