@@ -6,6 +6,7 @@ event loop alone changes what callers see.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import os
@@ -131,6 +132,7 @@ class Follower:
                     if self._identity() != identity:
                         log.warning("the topic %s is a new one; it is read from its start", TOPIC)
                         return
+                    self._shelf.write()
                     sure_until = time.monotonic() + IDENTITY_S
         finally:
             tail.close()
@@ -151,6 +153,8 @@ class Shelf:
         self._known: dict[int, bytes] = {}  # number -> SHA-256 of the bytes
         self._conflicts: set[int] = set()
         self._bad_places: set[object] = set()
+        self._unwritten: dict[int, bytes] = {}
+        self._disk_is_bad = False
         self.broken = 0
 
     @property
@@ -165,13 +169,25 @@ class Shelf:
     def load(self) -> list[CatalogVersion]:
         """The versions on disk, by number; a file that cannot be read is as if it were not there."""
         found = [
-            self._decoded(path, path.stem, path.read_bytes())
+            self._decoded(path, path.stem, value)
             for path in sorted(self._directory.glob("*.json"))
+            if (value := self._read(path)) is not None
         ]
         return [version for version in found if version]
 
+    def _read(self, path: Path) -> bytes | None:
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            log.warning("%s cannot be read, and is passed over: %s", path, error)
+            return None
+
     def keep(self, record: Record) -> CatalogVersion | None:
-        """The version of a record, on disk now; None where its number was known, or it does not decode."""
+        """The version of a record; None where its number was known, or it does not decode.
+
+        It is on disk now, unless that is full or broken: the service goes on without, says so once, and tries
+        again.
+        """
         number = record.key.decode("utf-8", "replace")
         if number.isascii() and number.isdigit() and int(number) in self._known:
             if self._known[int(number)] != _digest(record.value):
@@ -179,8 +195,27 @@ class Shelf:
             return None
         version = self._decoded(record.offset, number, record.value)
         if version:
-            self._write(version.version, record.value)
+            self._unwritten[version.version] = record.value
+            self.write()
         return version
+
+    def write(self) -> None:
+        """What is not on disk yet is there now, if the disk takes it."""
+        try:
+            while self._unwritten:
+                number = min(self._unwritten)
+                self._write(number, self._unwritten[number])
+                del self._unwritten[number]
+        except OSError as error:
+            if not self._disk_is_bad:
+                log.warning(
+                    "catalog versions are kept in memory only, the disk does not take them: %s", error
+                )
+            self._disk_is_bad = True
+            return
+        if self._disk_is_bad:
+            log.warning("catalog versions are kept on disk again")
+        self._disk_is_bad = False
 
     def _decoded(self, place: object, number: str, value: bytes) -> CatalogVersion | None:
         try:
@@ -199,19 +234,21 @@ class Shelf:
         return version
 
     def _write(self, number: int, value: bytes) -> None:
-        """The file is there whole, also after a power cut; a full disk does not stop the service."""
+        """The file is there whole, also after a power cut; OSError where it is not there at all."""
         path = self._directory / f"{number:06}.json"
         # A name of its own: the services of one machine share the directory, and write at the same moment.
         fresh = path.with_suffix(f".{secrets.token_hex(4)}.new")
+        self._directory.mkdir(parents=True, exist_ok=True)
         try:
-            self._directory.mkdir(parents=True, exist_ok=True)
             with fresh.open("wb") as file:
                 file.write(value)
                 file.flush()
                 os.fsync(file.fileno())
             fresh.replace(path)
-        except OSError as error:
-            log.warning("catalog version %d is not kept on disk: %s", number, error)
+        except OSError:
+            with contextlib.suppress(OSError):
+                fresh.unlink()
+            raise
 
 
 def _digest(value: bytes) -> bytes:

@@ -1,6 +1,7 @@
 """The catalog follower: whole history, first record wins, disk before Kafka."""
 
 import asyncio
+import errno
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -62,6 +63,35 @@ def test_two_services_of_one_machine_may_keep_a_version_at_the_same_moment(
         list(services.map(lambda _: Shelf(tmp_path).keep(record(1)), range(2)))
     assert caplog.messages == []
     assert [path.name for path in tmp_path.iterdir()] == ["000001.json"]
+
+
+def test_a_disk_that_takes_nothing_is_said_once_and_tried_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = Shelf(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", _full)
+        assert [shelf.keep(record(number)) for number in (1, 2)] == [catalog_version(1), catalog_version(2)]
+        shelf.write()
+    assert list(tmp_path.iterdir()) == []
+    assert len(caplog.messages) == 1
+    assert "memory only" in caplog.messages[0]
+    shelf.write()
+    assert Shelf(tmp_path).load() == [catalog_version(1), catalog_version(2)]
+    assert len(caplog.messages) == 2
+
+
+def _full(_: int) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_directory_that_cannot_be_made_or_read_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    shelf = Shelf(tmp_path / "file" / "catalog")
+    assert shelf.load() == []
+    assert shelf.keep(record(1)) == catalog_version(1)
+    (tmp_path / "000001.json").mkdir()  # to root every file is readable, a directory is none
+    assert Shelf(tmp_path).load() == []
 
 
 def test_what_is_on_disk_wins_over_a_new_log(tmp_path: Path) -> None:
