@@ -30,6 +30,7 @@ READY_S: Final = 90.0
 REFILL_S: Final = 60.0
 STEP_S: Final = 60.0
 POLL_S: Final = 0.02
+DISK_FAILS: Final = "disk-fails"
 CROWD: Final = 4  # times the usual rate, while another collector fills a new log beyond the old one's end
 
 
@@ -116,6 +117,14 @@ def _is_dead(process: psutil.Process) -> bool:
         return bool(process.status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True
+
+
+def fail_disk(stack: OwnStack, seconds: float) -> None:
+    """Every sync of the collectors' journals failed for that long; only on a disk that can be told to."""
+    told = stack.directory / DISK_FAILS
+    told.touch()
+    time.sleep(seconds)
+    told.unlink()
 
 
 def wipe_kafka(stack: OwnStack) -> None:

@@ -31,6 +31,7 @@ A_ROUND: Final = 10
 WARM_S: Final = 1.0  # of traffic before the first kill
 PAUSE_S: Final = (0.2, 3.0)  # from one kill's repair to the next kill: also into recoveries that still run
 DEFAULT_RATE: Final = 200.0
+LEAST_FAILURE_S: Final = 0.1
 SETTINGS: Final = {"ROUNDTRIP_COLLECTORS": "2"}
 
 
@@ -85,6 +86,10 @@ def _refilled(scene: Scene, _kill: Kill) -> None:
     harm.refill_kafka(scene.stack, scene.traffic, scene.other_edge())
 
 
+def _disk_fails(scene: Scene, kill: Kill) -> None:
+    harm.fail_disk(scene.stack, LEAST_FAILURE_S + kill.which / 32)
+
+
 class Kind(NamedTuple):
     """A way to harm a stack, and how many of a hundred kills are of it."""
 
@@ -104,11 +109,15 @@ KINDS: Final = {
     "wiped, refilled": Kind(2, _refilled),
 }
 
+BAD_DISK: Final = {"disk fails": Kind(12, _disk_fails)}
+"""Only where the collectors' disk is one that can be told to: tests/kill/bad_disk.py."""
 
-def plan(seed: str, kills: int) -> list[Kill]:
+
+def plan(seed: str, kills: int, program: Path | None = None) -> list[Kill]:
     """The kills of a round."""
     chance = random.Random(seed)
-    drawn = chance.choices(list(KINDS), [kind.share for kind in KINDS.values()], k=kills)
+    kinds = {**KINDS, **BAD_DISK} if program else KINDS
+    drawn = chance.choices(list(kinds), [kind.share for kind in kinds.values()], k=kills)
     return [Kill(chance.uniform(*PAUSE_S), what, chance.randrange(64)) for what in drawn]
 
 
@@ -135,14 +144,21 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def play(number: int, kills: list[Kill], seed: str, rate: float = DEFAULT_RATE) -> Round:
+class Ground(msgspec.Struct, frozen=True):
+    """On what a round is played: so many requests a second, and a program in place of `roundtrip`."""
+
+    rate: float = DEFAULT_RATE
+    program: Path | None = None
+
+
+def play(number: int, kills: list[Kill], seed: str, ground: Ground = Ground()) -> Round:  # noqa: B008  frozen
     """One round, with a stack of its own; its directory is kept where something differs."""
     began_s = time.monotonic()
     directory = Path(tempfile.mkdtemp(prefix="roundtrip-kills-"))
-    stack = OwnStack(directory / "state", CATALOG, SETTINGS)
+    stack = OwnStack(directory / "state", CATALOG, SETTINGS, ground.program)
     sendings: list[Sending] = []
     try:
-        found = _played(stack, kills, Pace(rate=rate, seed=number), sendings)
+        found = _played(stack, kills, Pace(rate=ground.rate, seed=number), sendings)
     except (Problem, TimeoutError) as error:
         found = Compared(differences=[f"broken off: {error}"], sorts={"broken off": 1})
     finally:
@@ -171,7 +187,7 @@ def _played(stack: OwnStack, kills: list[Kill], pace: Pace, sendings: list[Sendi
             time.sleep(WARM_S)
             for kill in kills:
                 time.sleep(kill.pause_s)
-                KINDS[kill.what].act(scene, kill)
+                _act(scene, kill)
             traffic.finish()
             return compare(stack, sendings)
         finally:
@@ -179,10 +195,14 @@ def _played(stack: OwnStack, kills: list[Kill], pace: Pace, sendings: list[Sendi
                 scene.other.stop()
 
 
-def rounds(seed: int, kills: int) -> Iterator[tuple[int, str, list[Kill]]]:
+def _act(scene: Scene, kill: Kill) -> None:
+    (KINDS.get(kill.what) or BAD_DISK[kill.what]).act(scene, kill)
+
+
+def rounds(seed: int, kills: int, program: Path | None = None) -> Iterator[tuple[int, str, list[Kill]]]:
     """Number, seed and kills of each round."""
     for number, left in enumerate(range(kills, 0, -A_ROUND), 1):
-        yield number, f"{seed}/{number}", plan(f"{seed}/{number}", min(left, A_ROUND))
+        yield number, f"{seed}/{number}", plan(f"{seed}/{number}", min(left, A_ROUND), program)
 
 
 def main() -> int:
@@ -202,13 +222,16 @@ def main() -> int:
         metavar="FILE",
         help="keep finished rounds there, and leave out those that held",
     )
+    parser.add_argument(
+        "--program", type=Path, metavar="FILE", help="in place of `roundtrip`: tests/kill/bad_disk.py"
+    )
     args = parser.parse_args()
     done = _done(args.resume, args.seed) if args.resume else set()
     failed = 0
-    for number, seed, kills in rounds(args.seed, args.kills):
+    for number, seed, kills in rounds(args.seed, args.kills, args.program):
         if number in done or args.round not in {None, number}:
             continue
-        found = play(number, kills, seed, args.rate)
+        found = play(number, kills, seed, Ground(args.rate, args.program))
         say(str(found))
         for difference in found.found.differences:
             say(f"  {difference}")

@@ -17,17 +17,23 @@ class OwnStack(Server):
 
     directory: its state; started again there it goes on where it was.
     catalog: the catalog file that it applies at start, if any.
+    program: what is run in place of `roundtrip`, by tests that need another disk below it.
     """
 
     name = "up"
     grace_s = 60.0  # its own parts have theirs, one after the other
 
     def __init__(
-        self, directory: Path, catalog: Path | None = None, settings: Mapping[str, str] | None = None
+        self,
+        directory: Path,
+        catalog: Path | None = None,
+        settings: Mapping[str, str] | None = None,
+        program: Path | None = None,
     ) -> None:
         self.directory = directory
         self.log = directory.with_name(f"{directory.name}.up.log")
         self._catalog = catalog
+        self._program = [str(program)] if program else ["-m", "roundtrip"]
         self._settings = {"ROUNDTRIP_NOTIFY_ALLOW_PRIVATE": "1", **(settings or {})}
         self._said = 0
 
@@ -36,8 +42,7 @@ class OwnStack(Server):
         catalog = ["--catalog", str(self._catalog)] if self._catalog else []
         return [
             sys.executable,
-            "-m",
-            "roundtrip",
+            *self._program,
             "up",
             "--dir",
             str(self.directory),
