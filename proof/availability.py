@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import psutil
 
 from deploy.terminal import say
@@ -35,13 +36,21 @@ KINDS: Final[dict[str, Callable[..., AbstractContextManager[None]]]] = {
     "silent": harm.frozen,
 }
 DEFAULT_RATE: Final = 200.0
-LIVE_S: Final = 20.0  # with everything there, before
 CATCH_UP_S: Final = 600.0
 POLL_S: Final = 0.25
 NEAR_S: Final = 1.0  # caught up: not further behind than the live traffic of so long
 STORED: Final = """
 SELECT (SELECT count() FROM clicks) + (SELECT count() FROM impressions) + (SELECT count() FROM observations)
 """
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What is tried: how long all is gone and in which way, requests a second, seconds before and after."""
+
+    minutes: float = 10.0
+    kind: str = "gone"
+    rate: float = DEFAULT_RATE
+    live_s: float = 20.0
 
 
 class Trial:
@@ -91,24 +100,24 @@ class Trial:
             clickhouse.close()
 
 
-def run(stack: OwnStack, minutes: float, rate: float, kind: str) -> int:
+def run(stack: OwnStack, wanted: Wanted) -> int:
     """0 when every answer was a yes while everything was gone, and all of them are stored, once."""
     with (
         DiskProbe(stack.directory) as probe,
-        Traffic(stack.addresses.collector, "away", Pace(rate=rate)) as traffic,
+        Traffic(stack.addresses.collector, "away", Pace(rate=wanted.rate)) as traffic,
     ):
         trial = Trial(stack, traffic, probe)
-        _lasting(trial, "before", LIVE_S)
-        with KINDS[kind](stack, *GONE):
-            nos = _gone(trial, minutes)
-        _catching_up(trial, rate)
-        _lasting(trial, "after", LIVE_S)
+        _lasting(trial, "before", wanted.live_s)
+        with KINDS[wanted.kind](stack, *GONE):
+            nos = _gone(trial, wanted.minutes)
+        _catching_up(trial, wanted.rate)
+        _lasting(trial, "after", wanted.live_s)
         traffic.finish()
     found = compare(stack, traffic.sendings)
     say(str(found))
     for difference in found.differences:
         say(f"  {difference}")
-    say(f"not accepted while {', '.join(GONE)} were {kind}: {nos}")
+    say(f"not accepted while {', '.join(GONE)} were {wanted.kind}: {nos}")
     return 1 if found.sorts or nos else 0
 
 
@@ -160,15 +169,15 @@ def _until(ask: Callable[[], int], holds: Callable[[int], bool]) -> int:
 def main() -> int:
     """The figures on standard output."""
     parser = argparse.ArgumentParser(prog="python -m proof.availability", description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=10.0, metavar="M", help="how long (default: 10)")
+    parser.add_argument("--minutes", type=float, default=10.0, metavar="M", help="how long (10)")
     parser.add_argument(
         "--rate", type=float, default=DEFAULT_RATE, metavar="R", help="requests a second (200)"
     )
-    parser.add_argument("--kind", choices=KINDS, default="gone", help="killed, or held still (default: gone)")
+    parser.add_argument("--kind", choices=KINDS, default="gone", help="killed, or held still (gone)")
     args = parser.parse_args()
     directory = Path(tempfile.mkdtemp(prefix="roundtrip-availability-"))
     with OwnStack(directory / "state", CATALOG) as stack:
-        code = run(stack, args.minutes, args.rate, args.kind)
+        code = run(stack, Wanted(minutes=args.minutes, kind=args.kind, rate=args.rate))
     if code:
         say(f"kept: {directory}")
     else:

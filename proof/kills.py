@@ -29,7 +29,7 @@ from service.errors import Problem, Usage
 
 A_ROUND: Final = 10
 WARM_S: Final = 1.0  # of traffic before the first kill
-PAUSE_S: Final = (0.2, 3.0)  # from one kill's repair to the next kill: also into recoveries that still run
+PAUSE_S: Final = (0.2, 2.0)  # from one kill's repair to the next kill: also into recoveries that still run
 DEFAULT_RATE: Final = 200.0
 LEAST_FAILURE_S: Final = 0.1
 SETTINGS: Final = {"ROUNDTRIP_COLLECTORS": "2"}
