@@ -18,31 +18,6 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):
     previous: Predecessor | None = None
 
 
-class Book:
-    """Hands out the receipts of one epoch after the other; `epoch` is the one that runs, empty for none."""
-
-    def __init__(self) -> None:
-        self.epoch = ""
-        self._last = 0
-        self._previous: Predecessor | None = None
-
-    def begin(self, epoch: str) -> None:
-        """The next receipt is the first of this epoch, and names the epoch before it."""
-        self.epoch, self._last = epoch, 0
-
-    def next(self) -> Receipt:
-        """The next number."""
-        self._last += 1
-        previous, self._previous = self._previous, None
-        return Receipt(f"{self.epoch}-{self._last}", previous)
-
-    def give_up(self, receipt: Receipt) -> None:
-        """The receipt was not used: an epoch with a hole in it is over, and the next one names it."""
-        if self.epoch and receipt.receipt_id.startswith(self.epoch):
-            self._previous = Predecessor(epoch=self.epoch, last=self._last)
-            self.epoch = ""
-
-
 class Series:
     """The receipts of one epoch, in order; previous: the epoch before it."""
 

@@ -18,7 +18,9 @@ class Counters:
             "roundtrip_journal_groups", "Groups of events that share one sync", registry=registry
         )
         self.events = Counter("roundtrip_journal_events", "Events on stable storage", registry=registry)
-        self.bytes = Counter("roundtrip_journal_bytes", "Their bytes in the journal", registry=registry)
+        self.bytes = Counter(
+            "roundtrip_journal_bytes", "Bytes of events on stable storage", registry=registry
+        )
         self.sync_seconds = Histogram(
             "roundtrip_journal_sync_seconds",
             "Time to write and sync a group",
@@ -26,7 +28,7 @@ class Counters:
             registry=registry,
         )
         self.failures = Counter(
-            "roundtrip_journal_failures", "Writes, syncs and openings that failed", registry=registry
+            "roundtrip_journal_failures", "Writes, syncs and openings that failed or took too long", registry=registry
         )
         self.epochs = Counter("roundtrip_journal_epochs", "Epochs begun", registry=registry)
         self.waiting = Gauge("roundtrip_journal_waiting", "Events that wait for the disk", registry=registry)

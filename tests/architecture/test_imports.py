@@ -52,6 +52,8 @@ PURE = (
     "service/rotation.py",
     "ingest/gate.py",
     "ingest/load.py",
+    "ingest/receipts.py",
+    "ingest/journal/frames.py",
     "ingest/curt.py",
     "ingest/visit.py",
     "ingest/observation.py",

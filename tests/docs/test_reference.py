@@ -8,6 +8,8 @@ import pytest
 
 import roundtrip
 from ingest.counters import Counters
+from ingest.journal import counters as journal
+from ingest.shipping import figures as shipping
 from schemas.reasons import Reason
 from schemas.topics import TOPICS
 from service.health import Health
@@ -20,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 def metrics() -> Iterator[tuple[str, str]]:
     """Each metric of ours, as Prometheus shows it, and what it says of itself."""
     registry = Health("joiner").registry
-    for make in (Counters, Metrics, writer.Figures, notifier.Figures):
+    for make in (Counters, journal.Counters, shipping.Figures, Metrics, writer.Figures, notifier.Figures):
         make(registry)
     for metric in registry.collect():
         if metric.name.startswith("roundtrip_"):

@@ -1,4 +1,4 @@
-"""What the edge's tests share: a catalog, keys, a browser, and Kafka as far as the edge knows it."""
+"""What the edge's tests share: a catalog, keys, a browser, a journal in memory, and Kafka for refusals."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,11 +8,15 @@ from typing import Any
 from multidict import CIMultiDict, CIMultiDictProxy
 from prometheus_client import CollectorRegistry
 
-from ingest.admission import KafkaAdmission
+from ingest.admission import Bounds, JournalAdmission
 from ingest.caller import Proxies
 from ingest.counters import Counters
 from ingest.edge import Edge, Tools
 from ingest.gate import Asked, Limits
+from ingest.journal import counters as journal_counters
+from ingest.journal.directory import Directory
+from ingest.journal.frames import Entry
+from ingest.journal.journal import Journal
 from ingest.refusals import Refusals
 from ingest.request import Knowledge
 from schemas import decisions, facts, times, transaction_id
@@ -31,6 +35,9 @@ from schemas.catalog import (
 from schemas.catalog_versions import CatalogVersion
 from schemas.transaction_id import Keyring
 from service.errors import Refused, Unavailable
+from tests.ingest.journal.disks import SimulatedDisk
+from tests.ingest.journal.hands import HeldHand
+from tests.ingest.journal.samples import ROOT, entries_of, read
 
 NOW_MS = times.to_ms("2026-11-23T12:00:00.000Z")
 KEYRING = Keyring({1: b"a key that signs: 32 bytes long!", 2: b"a key that verifies, 32 bytes lo"}, 1)
@@ -109,7 +116,7 @@ def get(target: str, **more: str) -> Asked:
 
 
 class FakeKafka:
-    """Kafka as the edge knows it (ingest.admission.Sender); the same contract suite runs on the real one.
+    """Kafka as refusals and tails know it (ingest.admission.Sender); it passes the real one's contract.
 
     silent: records are taken and never acknowledged. gone: why nothing is taken.
     """
@@ -130,9 +137,6 @@ class FakeKafka:
             future.set_result(None)
         return future
 
-    def facts(self) -> list[Any]:
-        return [facts.decode(topic, value) for topic, _, value in self.records if topic != "refusals"]
-
     def refusals(self) -> list[Any]:
         return [decisions.decode(topic, value) for topic, _, value in self.records if topic == "refusals"]
 
@@ -140,15 +144,32 @@ class FakeKafka:
 class Bench:
     """An edge, with everything around it in memory; its clock stands at NOW_MS until a test moves it."""
 
-    def __init__(self, known: Knowledge | None = KNOWN, proxies: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        known: Knowledge | None = KNOWN,
+        proxies: tuple[str, ...] = (),
+        disk: SimulatedDisk | None = None,
+    ) -> None:
         self.kafka = FakeKafka()
         self.now_ms = NOW_MS
         self.seconds = 0.0
         self.registry = CollectorRegistry()
         self.counters = Counters(self.registry)
         self._drawn = 0
-        self.admission = KafkaAdmission(self.kafka, self.draw, lambda: self.now_ms)
-        self.admission.found("")
+        self.disk = disk or SimulatedDisk()
+        self.hand = HeldHand()
+        told = journal_counters.Counters(self.registry)
+        self.journal = Journal(
+            Directory(self.disk, ROOT),
+            segment_bytes=1_000_000,
+            counters=told,
+            draw=self.draw,
+            clock_ms=lambda: self.now_ms,
+        )
+        self.admission = JournalAdmission(
+            self.journal, self.hand, Bounds(records=1_000, wait_s=10.0), told, lambda: self.now_ms
+        )
+        self.admission.try_opening()
         self.edge = Edge(
             Tools(
                 edge="edge-1",
@@ -167,6 +188,17 @@ class Bench:
     def draw(self, count: int) -> bytes:
         self._drawn += 1
         return self._drawn.to_bytes(count, "big")
+
+    def entries(self) -> list[Entry]:
+        """What the journal holds for Kafka."""
+        return entries_of(read(self.disk, self.journal.committed))
+
+    def facts(self) -> list[Any]:
+        return [facts.decode(entry.topic, entry.value) for entry in self.entries()]
+
+    def records(self) -> list[tuple[str, bytes, bytes]]:
+        """Topic, key and value of all that the edge wrote, facts first."""
+        return [(each.topic, each.key, each.value) for each in self.entries()] + self.kafka.records
 
     def count(self, name: str, **labels: str) -> float:
         return self.registry.get_sample_value(name, labels) or 0.0

@@ -106,9 +106,13 @@ async def apply(settings: Settings) -> None:
     await producer.close()
 
 
-def held(settings: Settings, topic: str) -> list[facts.AnyFact]:
+def held(settings: Settings, topic: str, deadline_s: float = 20.0) -> list[facts.AnyFact]:
+    """The facts of the topic, once there are any: the answer does not wait for Kafka."""
+    limit = time.monotonic() + deadline_s
     with Admin(settings) as admin:
-        ends = admin.end_offsets([topic])
+        while not sum((ends := admin.end_offsets([topic])).values()):
+            assert time.monotonic() < limit
+            time.sleep(0.02)  # the pause between two looks
     return [
         facts.decode(topic, record.value)
         for (name, partition), end in ends.items()
@@ -119,7 +123,7 @@ def held(settings: Settings, topic: str) -> list[facts.AnyFact]:
 def test_a_collector_s_life(collector: Collector, kafka: KafkaServer) -> None:
     said = collector.until_ready(503)
     assert said["checks"]["catalog"] == "no catalog yet: roundtrip catalog apply FILE"
-    assert said["checks"]["kafka"] not in ("", "ok")
+    assert said["checks"]["journal"] == "ok"
     assert collector.ask("/postback?transaction_id=x")[0] == 503
     kafka.start()
     prepare(collector.settings)

@@ -99,7 +99,7 @@ async def test_every_request_ends_in_the_table_and_every_fact_can_be_read(
     for name, value in found.headers.items():
         assert (name + value).isascii()
         assert not set(value) & {"\r", "\n", "\0"}
-    for topic, key, record in bench.kafka.records:
+    for topic, key, record in bench.records():
         assert len(record) < MAX_RECORD_BYTES
         if topic != "refusals":
             assert facts.decode(topic, record).transaction_id.encode() == key

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from ingest import connections
 from ingest.load import Load
-from tests.ingest.fakes import Bench, new_id
+from tests.ingest.fakes import new_id
 from tests.ingest.serving import BOUNDS, Served, serving
 
 ID = new_id()
@@ -86,7 +86,7 @@ async def test_what_was_turned_away_is_counted_and_leaves_no_other_trace(
     for endpoint, count in (("impression", 1), ("click", 3), ("postback", 1)):
         found = served.bench.count("roundtrip_requests_total", endpoint=endpoint, ending="overloaded")
         assert found == count
-    assert served.bench.kafka.records == []
+    assert served.bench.records() == []
 
 
 async def test_the_same_connection_serves_after_a_503_whichever_way_it_came(
@@ -245,7 +245,7 @@ async def test_among_idle_dribbling_and_stalled_callers_good_ones_are_answered_r
             assert await status(client, f"{POSTBACK}&order_id={n}") == 200
         for holder in holders:
             holder.cancel()
-    facts = served.bench.kafka.facts()
+    facts = served.bench.facts()
     assert [fact.aff_sub for fact in facts[::2]] == [fact.conversion_unique_id for fact in facts[1::2]]
     assert len(facts) == 100
 
@@ -254,8 +254,7 @@ async def test_a_caller_that_hangs_up_while_its_event_is_stored_hurts_nobody(
     client: aiohttp.ClientSession, served: Served, caplog: pytest.LogCaptureFixture
 ) -> None:
     bench = served.bench
-    gate = asyncio.Event()
-    delayed(bench, gate)
+    bench.hand.hold()
     _, writer = await asyncio.open_connection("127.0.0.1", served.port)
     writer.write(f"GET {POSTBACK}&order_id=gone HTTP/1.1\r\nHost: t\r\n\r\n".encode())
     async with asyncio.timeout(10):
@@ -263,23 +262,9 @@ async def test_a_caller_that_hangs_up_while_its_event_is_stored_hurts_nobody(
             await asyncio.sleep(0.01)
         writer.close()
         await writer.wait_closed()
-        gate.set()
+        bench.hand.release()
         assert await status(client, f"{POSTBACK}&order_id=here") == 200
         while bench.counters.in_flight:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-    assert {fact.conversion_unique_id for fact in bench.kafka.facts()} == {"gone", "here"}
+    assert {fact.conversion_unique_id for fact in bench.facts()} == {"gone", "here"}
     assert caplog.records == []
-
-
-def delayed(bench: Bench, gate: asyncio.Event) -> None:
-    """From now on the bench stores an event only once the gate is open."""
-    send = bench.kafka.send
-
-    def later(topic: str, key: bytes, value: bytes) -> "asyncio.Future[None]":
-        async def opened() -> None:
-            await gate.wait()
-            await send(topic, key, value)
-
-        return asyncio.ensure_future(opened())
-
-    bench.kafka.send = later  # type: ignore[method-assign]

@@ -34,7 +34,7 @@ async def test_a_postback_is_a_fact_and_its_verdict_names_the_receipt() -> None:
         "&adv1=one&adv_unique5=u&promo_code=P&datetime=2026-11-23+10:00:00&conv_ip=203.0.113.9&user_agent=Their/1"
         "&test=1&aff_id=42&us_privacy=1YYN&more=x&security_token=s3cret&email=a@b.example"
     )
-    (fact,) = bench.kafka.facts()
+    (fact,) = bench.facts()
     assert verdict == {
         "status": 200,
         "outcome": "accepted",
@@ -69,7 +69,7 @@ async def test_a_postback_is_a_fact_and_its_verdict_names_the_receipt() -> None:
         test=True,
         params={"more": "x"},
     )
-    assert bench.kafka.records[0][:2] == ("postbacks", ID.encode())
+    assert bench.records()[0][:2] == ("postbacks", ID.encode())
 
 
 @pytest.mark.parametrize(
@@ -93,18 +93,18 @@ async def test_what_can_belong_to_nothing_is_refused(bad: str, detail: str) -> N
         "receipt": "",
         "problems": [],
     }
-    assert bench.kafka.facts() == []
+    assert bench.facts() == []
     assert [refusal.detail for refusal in bench.kafka.refusals()] == [detail]
 
 
 async def test_an_id_of_a_key_that_is_not_here_yet_is_unavailable_for_servers_and_kept_for_browsers() -> None:
     unknown = new_id(keyring=NEWER)
     bench, verdict = await stated(f"transaction_id={unknown}")
-    assert (verdict["status"], verdict["outcome"], bench.kafka.facts()) == (503, "unavailable", [])
+    assert (verdict["status"], verdict["outcome"], bench.facts()) == (503, "unavailable", [])
     for path in ("/pixel", "/iframe"):
         bench, found = await stated(f"transaction_id={unknown}", path)
         assert found["status"] == 200
-        assert [fact.transaction_id for fact in bench.kafka.facts()] == [unknown]
+        assert [fact.transaction_id for fact in bench.facts()] == [unknown]
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ async def test_what_will_not_count_as_sent_is_named_and_the_rest_is_a_fact(
     query: str, field: str, kept: object, problem: str
 ) -> None:
     bench, verdict = await stated(f"transaction_id={ID}&{query}")
-    (fact,) = bench.kafka.facts()
+    (fact,) = bench.facts()
     assert (verdict["status"], verdict["outcome"]) == (200, "accepted")
     assert isinstance(verdict["problems"], list)
     assert [each.startswith(problem) for each in verdict["problems"]] == [True]
@@ -153,13 +153,13 @@ async def test_what_will_not_count_as_sent_is_named_and_the_rest_is_a_fact(
 )
 async def test_an_unknown_goal_is_never_goal_0(query: str, goal: str, goal_id: int) -> None:
     bench, _ = await stated(f"transaction_id={ID}&{query}")
-    assert [(fact.goal, fact.goal_id) for fact in bench.kafka.facts()] == [(goal, goal_id)]
+    assert [(fact.goal, fact.goal_id) for fact in bench.facts()] == [(goal, goal_id)]
 
 
 async def test_an_amount_in_a_currency_that_nobody_knows_does_not_count() -> None:
     """In the payout's currency, as one without a currency, 10000 "YEN" would be 10000 dollars."""
     bench, verdict = await stated(f"transaction_id={ID}&amount=10000&currency=YEN")
-    (fact,) = bench.kafka.facts()
+    (fact,) = bench.facts()
     assert (fact.sale_amount, fact.sale_currency) == (None, "")
     assert verdict["problems"] == ["currency: not an ISO 4217 code: 'YEN', so the amount does not count"]
 
@@ -177,7 +177,7 @@ async def test_an_amount_in_a_currency_that_nobody_knows_does_not_count() -> Non
 async def test_a_time_whose_zone_is_guessed_is_named(query: str, problems: tuple[str, ...]) -> None:
     """The edge does not know the click's advertiser, whose zone may be another than the network's."""
     bench, _ = await stated(f"transaction_id={ID}&datetime=2026-11-23T10:00:00{query}")
-    assert [fact.problems for fact in bench.kafka.facts()] == [problems]
+    assert [fact.problems for fact in bench.facts()] == [problems]
 
 
 @pytest.mark.parametrize(
@@ -193,12 +193,12 @@ async def test_a_time_whose_zone_is_guessed_is_named(query: str, problems: tuple
 )
 async def test_a_test_says_so_plainly(stated_test: str, test: bool, problems: tuple[str, ...]) -> None:  # noqa: FBT001  the expected value
     bench, _ = await stated(f"transaction_id={ID}&test={stated_test}")
-    assert [(fact.test, fact.problems) for fact in bench.kafka.facts()] == [(test, problems)]
+    assert [(fact.test, fact.problems) for fact in bench.facts()] == [(test, problems)]
 
 
 async def test_only_a_server_may_say_when_it_happened() -> None:
     bench, _ = await stated(f"transaction_id={ID}&datetime=2026-11-23+10:00:00", "/pixel")
-    (fact,) = bench.kafka.facts()
+    (fact,) = bench.facts()
     assert (fact.occurred_at, fact.problems) == (fact.received_at, ("datetime: only a server may state it",))
 
 
@@ -206,16 +206,16 @@ async def test_a_user_id_is_hashed_and_its_own_text_is_nowhere() -> None:
     first, _ = await stated(f"transaction_id={ID}&user_id=alice")
     again, _ = await stated(f"transaction_id={ID}&user_id=alice")
     other, _ = await stated(f"transaction_id={ID}&user_id=bob")
-    a, b, c = (bench.kafka.facts()[0].user_id for bench in (first, again, other))
+    a, b, c = (bench.facts()[0].user_id for bench in (first, again, other))
     assert a == b != c
     assert len(a) == 36
-    assert b"alice" not in first.kafka.records[0][2]
+    assert b"alice" not in first.records()[0][2]
 
 
 async def test_two_different_values_for_one_field_are_refused() -> None:
     bench, verdict = await stated(f"transaction_id={ID}&amount=1&amount=2")
     assert (verdict["status"], verdict["reason"]) == (400, Reason.CONFLICTING_VALUES)
-    assert bench.kafka.facts() == []
+    assert bench.facts() == []
 
 
 async def test_a_pixel_is_always_the_gif_and_its_status_tells_the_truth() -> None:
@@ -227,7 +227,7 @@ async def test_a_pixel_is_always_the_gif_and_its_status_tells_the_truth() -> Non
             b"GIF89a",
             "image/gif",
         )
-        assert [isinstance(fact, Pixel) for fact in bench.kafka.facts()] == ([True] if status == 200 else [])
+        assert [isinstance(fact, Pixel) for fact in bench.facts()] == ([True] if status == 200 else [])
 
 
 async def test_without_an_id_a_pixel_takes_this_browser_s_last_click_of_the_offer() -> None:
@@ -241,7 +241,7 @@ async def test_without_an_id_a_pixel_takes_this_browser_s_last_click_of_the_offe
         bench = Bench()
         found = await bench.edge.answer(get(f"/iframe?{query}", Cookie=remembered))
         assert found.status == 200
-        assert [fact.transaction_id for fact in bench.kafka.facts()] == [wanted]
+        assert [fact.transaction_id for fact in bench.facts()] == [wanted]
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ async def test_without_an_id_a_pixel_takes_this_browser_s_last_click_of_the_offe
 async def test_the_cookie_never_stands_in_for_what_was_not_asked(query: str) -> None:
     bench = Bench()
     found = await bench.edge.answer(get(f"/pixel?{query}", Cookie=cookie(Entry("c", 7, ID))))
-    assert (found.status, bench.kafka.facts()) == (400, [])
+    assert (found.status, bench.facts()) == (400, [])
 
 
 async def test_a_postback_has_no_use_for_a_cookie() -> None:
@@ -274,7 +274,7 @@ async def test_a_postback_may_come_as_a_form_or_as_json(body: bytes, kind: str) 
     bench = Bench()
     found = await bench.edge.answer(post("/postback?order_id=A", body, kind))
     assert found.status == 200
-    (fact,) = bench.kafka.facts()
+    (fact,) = bench.facts()
     assert (fact.sale_amount, fact.test, fact.conversion_unique_id) == (Decimal("12.10"), True, "A")
 
 
@@ -328,10 +328,10 @@ async def test_hasoffers_paths_answer_as_hasoffers_does(
     bench = Bench()
     found = await bench.edge.answer(get(target, Accept=accept))
     assert (found.status, found.body[: len(body)]) == (status, body)
-    for fact in bench.kafka.facts():
+    for fact in bench.facts():
         assert fact.params == {}
         assert fact.goal_id == (12 if "goal_id" in target else 0)
-    kinds = [fact.kind for fact in bench.kafka.facts()]
+    kinds = [fact.kind for fact in bench.facts()]
     assert kinds == (
         [] if status != 200 else ["iframe" if b"html" in body else "postback" if b"succ" in body else "pixel"]
     )
@@ -341,4 +341,4 @@ async def test_aff_l_in_an_iframe_is_an_iframe() -> None:
     bench = Bench()
     await bench.edge.answer(get(f"/aff_l?transaction_id={ID}", Sec_Fetch_Dest="iframe", Accept="*/*"))
     await bench.edge.answer(get(f"/aff_l?transaction_id={ID}", Sec_Fetch_Dest="image", Accept="text/html"))
-    assert [fact.kind for fact in bench.kafka.facts()] == ["iframe", "pixel"]
+    assert [fact.kind for fact in bench.facts()] == ["iframe", "pixel"]

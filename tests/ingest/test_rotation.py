@@ -35,7 +35,7 @@ class Edge:
     async def click(self) -> str:
         answer = await self.bench.edge.answer(get("/click?offer_id=7&aff_id=42"))
         assert answer.status == 302
-        return str(self.bench.kafka.facts()[-1].transaction_id)
+        return str(self.bench.facts()[-1].transaction_id)
 
     async def status(self, path: str) -> int:
         return (await self.bench.edge.answer(get(path))).status
@@ -100,7 +100,7 @@ async def test_who_signs_before_all_verify_is_asked_to_come_again_and_a_pixel_is
     assert await ahead.status(f"/postback?transaction_id={new}") == 200
     assert await behind.status(f"/postback?transaction_id={new}") == 503
     assert await behind.status(f"/pixel?transaction_id={new}") == 200
-    assert behind.bench.kafka.facts()[-1].transaction_id == new
+    assert behind.bench.facts()[-1].transaction_id == new
     network.hand_out(1)
     assert await behind.status(f"/postback?transaction_id={new}") == 200
     assert await network.every_id_is_good_everywhere()

@@ -20,13 +20,13 @@ async def test_a_click_goes_to_the_offer_with_its_new_id_and_is_a_fact() -> None
         LINK + "&aff_sub=blue+shoes&sub2=b&external_id=c-1&source=news&aff_unique5=u&file_id=f&gdpr=1&x=y"
     )
     found = await bench.edge.answer(get(target, Referer="https://blog.example/", Sec_GPC="0"))
-    (click,) = bench.kafka.facts()
+    (click,) = bench.facts()
     new = click.transaction_id
     url = f"https://shop.example/landing?tid={new}&s=blue%20shoes&utm_medium=aff"
     assert (found.status, found.headers["Location"], found.headers["Cache-Control"]) == (302, url, "no-store")
     assert transaction_id.check(KEYRING, new).verdict.value == "genuine"
     assert transaction_id.time_ms(new) == NOW_MS
-    assert bench.kafka.records[0][:2] == ("clicks", new.encode())
+    assert bench.records()[0][:2] == ("clicks", new.encode())
     assert click == Click(
         receipt_id=click.receipt_id,
         transaction_id=new,
@@ -74,7 +74,7 @@ async def test_a_click_that_may_not_go_to_the_offer_goes_to_its_fallback_and_is_
 ) -> None:
     bench = Bench()
     found = await bench.edge.answer(get(target))
-    (click,) = bench.kafka.facts()
+    (click,) = bench.facts()
     assert (found.status, found.headers["Location"]) == (302, location)
     assert (click.redirect_url, click.redirect_reason) == (location, reason)
 
@@ -84,7 +84,7 @@ async def test_an_unknown_offer_goes_to_the_network_s_default_page_and_is_no_fac
     found = await bench.edge.answer(get("/click?offer_id=99&aff_id=42"))
     assert (found.status, found.headers["Location"]) == (302, "https://network.example/?from=")
     assert "Set-Cookie" not in found.headers
-    assert bench.kafka.facts() == []
+    assert bench.facts() == []
     (refusal,) = bench.kafka.refusals()
     assert (refusal.reason, refusal.offer_id, refusal.affiliate_id) == (Reason.UNKNOWN_OFFER, 99, 42)
     assert bench.count("roundtrip_refusals_total", reason="211") == 1
@@ -96,14 +96,14 @@ async def test_without_a_default_page_an_unknown_offer_is_404() -> None:
     assert (await bench.edge.answer(get("/click?offer_id=99&aff_id=42"))).status == 404
     paused = await bench.edge.answer(get("/click?offer_id=8&aff_id=42"))
     assert paused.status == 404
-    assert [click.redirect_reason for click in bench.kafka.facts()] == [Reason.OFFER_PAUSED]
+    assert [click.redirect_reason for click in bench.facts()] == [Reason.OFFER_PAUSED]
 
 
 async def test_two_values_for_one_field_are_refused() -> None:
     bench = Bench()
     found = await bench.edge.answer(get("/click?offer_id=7&offer_id=9&aff_id=42"))
     assert (found.status, found.body) == (400, b"two different values for offer_id\n")
-    assert bench.kafka.facts() == []
+    assert bench.facts() == []
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ async def test_two_values_for_one_field_are_refused() -> None:
 async def test_a_click_may_name_a_landing_page_or_a_deep_link(wish: str, location: str) -> None:
     bench = Bench()
     found = await bench.edge.answer(get(f"{LINK}&{wish}"))
-    (click,) = bench.kafka.facts()
+    (click,) = bench.facts()
     assert found.headers["Location"] == location.replace("{id}", click.transaction_id)
     assert click.url_id == (3 if "url_id=3" in wish else 0)
 
@@ -156,7 +156,7 @@ async def test_a_deep_link_elsewhere_leads_to_the_offer(url: str) -> None:
 async def test_another_platform_s_link_is_a_click_of_what_its_path_says() -> None:
     bench = Bench()
     found = await bench.edge.answer(get("/ABC123/2CTPL?sub1=s&offer_id=9"))
-    (click,) = bench.kafka.facts()
+    (click,) = bench.facts()
     assert found.headers["Location"] == f"https://shop.example/sale/s?tid={click.transaction_id}"
     assert (click.offer_id, click.affiliate_id, click.url_id) == (7, 42, 3)
 
@@ -167,13 +167,13 @@ async def test_a_browser_s_second_click_within_a_day_is_not_unique() -> None:
         cookie = written([], Entry("c", 7, new_id(age_ms, seed)), secure=False).partition(";")[0]
         await bench.edge.answer(get(LINK, Cookie=cookie))
     await bench.edge.answer(get("/click?offer_id=9&aff_id=42", Cookie=cookie))
-    assert [click.is_unique for click in bench.kafka.facts()] == [False, True, True]
+    assert [click.is_unique for click in bench.facts()] == [False, True, True]
 
 
 async def test_sub_ids_are_cut_at_500_characters() -> None:
     bench = Bench()
     await bench.edge.answer(get(f"{LINK}&aff_sub={'ü' * 600}"))
-    assert bench.kafka.facts()[0].aff_sub == "ü" * 500
+    assert bench.facts()[0].aff_sub == "ü" * 500
 
 
 async def test_the_cookie_names_the_click_and_a_person_who_opts_out_gets_none() -> None:
@@ -181,7 +181,7 @@ async def test_the_cookie_names_the_click_and_a_person_who_opts_out_gets_none() 
     plain = await bench.edge.answer(get(LINK))
     https = await bench.edge.answer(get(LINK, X_Forwarded_Proto="https"))
     private = await bench.edge.answer(get(LINK, Sec_GPC="1"))
-    ids = [click.transaction_id for click in bench.kafka.facts()]
+    ids = [click.transaction_id for click in bench.facts()]
     assert plain.headers["Set-Cookie"].startswith(f"rt=c7.{ids[0]}; ")
     assert https.headers["Set-Cookie"].endswith("SameSite=None; Secure")
     assert "Set-Cookie" not in private.headers
@@ -195,7 +195,7 @@ async def test_head_shows_where_without_id_cookie_or_fact() -> None:
         "https://shop.example/landing?tid=&s=&utm_medium=aff",
     )
     assert "Set-Cookie" not in found.headers
-    assert bench.kafka.records == []
+    assert bench.records() == []
 
 
 @pytest.mark.parametrize(
@@ -209,13 +209,13 @@ async def test_a_prefetch_is_asked_to_come_as_a_visit(path: str, header: str, va
     bench = Bench()
     found = await bench.edge.answer(get(path, **{header: value}))
     assert (found.status, found.headers["Cache-Control"]) == (503, "no-store")
-    assert bench.kafka.records == []
+    assert bench.records() == []
 
 
 async def test_an_impression_is_a_gif_a_cookie_and_a_fact() -> None:
     bench = Bench()
     found = await bench.edge.answer(get("/impression?offer_id=7&aff_id=42&aff_sub=a"))
-    (seen,) = bench.kafka.facts()
+    (seen,) = bench.facts()
     assert isinstance(seen, Impression)
     assert (found.status, found.headers["Content-Type"], found.body[:6]) == (200, "image/gif", b"GIF89a")
     assert found.headers["Set-Cookie"].startswith(f"rt=v7.{seen.transaction_id}; ")
@@ -231,7 +231,7 @@ async def test_macros_name_what_the_click_knows_and_are_never_expanded_twice() -
     offers = (replace(catalog.offers[0], url=url),)
     bench = Bench(replace(KNOWN, catalog=replace(KNOWN.catalog, catalog=replace(catalog, offers=offers))))
     found = await bench.edge.answer(get(LINK + "&aff_sub=%7Bip%7D%26x&x=1%262&source=a%23b"))
-    new = bench.kafka.facts()[0].transaction_id
+    new = bench.facts()[0].transaction_id
     ua = quote(CHROME, safe="")
     assert found.headers["Location"] == (
         "https://shop.example/Shoes%20%26%20more?a=Running%20Blog&r=rb&ar=SH-1&ip=198.51.100.7&d=2026-11-23"

@@ -10,7 +10,6 @@
 import asyncio
 import logging
 import random
-from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,7 +24,6 @@ from ingest.admission import Bounds, JournalAdmission
 from ingest.journal import frames, segments
 from ingest.journal.counters import Counters
 from ingest.journal.directory import Directory
-from ingest.journal.hand import Job, Then
 from ingest.journal.journal import Journal
 from ingest.journal.reader import Piece, Reader
 from ingest.journal.segments import Position
@@ -34,6 +32,7 @@ from schemas import facts
 from schemas.facts import Click, Predecessor
 from service.errors import Unavailable
 from tests.ingest.journal.disks import Inode, SimulatedDisk
+from tests.ingest.journal.hands import HeldHand
 from tests.ingest.journal.samples import AT_MS, OWN, ROOT, Draw
 
 AT = "2026-11-23T12:00:00.000Z"
@@ -57,31 +56,6 @@ STEPS = st.one_of(
     st.tuples(st.just("forget")),
 )
 PROGRAMS = st.tuples(st.sampled_from([300, 900, 100_000]), st.lists(STEPS, min_size=3, max_size=30))
-
-
-class HeldHand:
-    """Does jobs at once, or holds them until it is told to go on."""
-
-    def __init__(self) -> None:
-        self.jobs: deque[tuple[Job, Then]] = deque()
-        self.holding = False
-
-    def do(self, job: Job, then: Then) -> None:
-        self.jobs.append((job, then))
-        self.go_on()
-
-    def rest(self) -> None:
-        """Nothing: there is no thread."""
-
-    def go_on(self) -> None:
-        while self.jobs and not self.holding:
-            job, then = self.jobs.popleft()
-            problem = None
-            try:
-                job()
-            except OSError as error:
-                problem = error
-            then(problem)
 
 
 class Hung(BaseException):
@@ -118,7 +92,7 @@ class World:
         self.admission = JournalAdmission(
             self.journal, self.hand, Bounds(records=100, wait_s=0.0), counters, lambda: AT_MS
         )
-        self.admission._try()
+        self.admission.try_opening()
         await self.settle()
 
     async def settle(self) -> None:
@@ -174,11 +148,10 @@ class World:
         self.disk.faults.room, self.disk.faults.left["full"] = room, times
 
     async def hang(self) -> None:
-        self.hand.holding = True
+        self.hand.hold()
 
     async def resume(self) -> None:
-        self.hand.holding = False
-        self.hand.go_on()
+        self.hand.release()
         await self.settle()
         self._judge()
 
