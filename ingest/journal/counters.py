@@ -28,7 +28,9 @@ class Counters:
             registry=registry,
         )
         self.failures = Counter(
-            "roundtrip_journal_failures", "Writes, syncs and openings that failed or took too long", registry=registry
+            "roundtrip_journal_failures",
+            "Writes, syncs and openings that failed or took too long",
+            registry=registry,
         )
         self.epochs = Counter("roundtrip_journal_epochs", "Epochs begun", registry=registry)
         self.waiting = Gauge("roundtrip_journal_waiting", "Events that wait for the disk", registry=registry)
