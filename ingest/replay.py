@@ -16,7 +16,7 @@ from ingest.inspection import add_dir_argument, directory_in
 from ingest.journal import cursor
 from ingest.journal.directory import Directory
 from ingest.journal.segments import Position
-from ingest.shipping.turned_away import quarantined
+from ingest.shipping.turned_away import settle
 from ingest.survey import pieces, segments_of
 from service import moments, settings, stack_file
 from service.errors import Problem, Unavailable, Unreachable, Usage
@@ -25,7 +25,7 @@ from service.progress import Progress
 from service.settings import Settings
 
 ASK_S: Final = 5.0  # a Kafka that is there answers in milliseconds
-REFUSED: Final = "quarantine"
+REFUSED: Final = "refused"
 
 
 class Span(NamedTuple):
@@ -157,17 +157,16 @@ async def shipped_again(
 
 
 async def _acknowledged(sender: Sender, records: Sequence[Outgoing]) -> Counter[str]:
-    """By topic; what Kafka refuses for good lies in the quarantine, under its receipt as before."""
+    """By topic, and REFUSED: what Kafka refuses for good lies in the quarantine, under its receipt."""
     if not records:
         return Counter()
-    sent = Counter(record.topic for record in records)
-    for turned in (await _shipped(sender, records)).turned:
-        for refused in (await _shipped(sender, [turned.record])).turned:  # a batch is refused for one of it
-            sent[refused.record.topic] -= 1
-            sent[REFUSED] += 1
-            if (await _shipped(sender, [quarantined(refused, _now_ms())])).turned:
-                raise Unavailable(f"the quarantine takes no record of {refused.record.topic}")
-    return sent
+
+    async def alone(record: Outgoing) -> Outcome:
+        return await _shipped(sender, [record])
+
+    outcome = await _shipped(sender, records)
+    settled = await settle(outcome.turned, alone, time.time_ns() // 1_000_000)
+    return Counter(record.topic for record in records) + Counter({REFUSED: settled.refused})
 
 
 async def _shipped(sender: Sender, records: Sequence[Outgoing]) -> Outcome:
@@ -179,14 +178,12 @@ async def _shipped(sender: Sender, records: Sequence[Outgoing]) -> Outcome:
 
 def told(sent: Counter[str]) -> str:
     """`12 events shipped again: clicks 10, postbacks 2`."""
-    by_topic = ", ".join(f"{topic} {count}" for topic, count in sorted(sent.items()) if count)
-    return f"{sent.total()} events shipped again" + (f": {by_topic}" if by_topic else "")
+    by_topic = {topic: count for topic, count in sorted(sent.items()) if topic != REFUSED}
+    listed = ", ".join(f"{topic} {count}" for topic, count in by_topic.items())
+    refused = f"; {sent[REFUSED]} of them refused by Kafka, in the quarantine" if sent[REFUSED] else ""
+    return f"{sum(by_topic.values())} events shipped again" + (f": {listed}{refused}" if listed else "")
 
 
 def _say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
