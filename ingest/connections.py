@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import resource
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -27,6 +28,7 @@ BODY_AHEAD_BYTES: Final = 32_768
 AHEAD: Final = 8  # requests read ahead of the one in work; browsers send none, aiohttp takes 32
 # Over the edge's own limits, which answer with a reason; who sends even more is cut.
 HEAD_SLACK_BYTES: Final = 65_536
+_RAW: Final = re.compile(rb"[\x80-\xff]")
 OTHER_FILES: Final = 256  # a process's files besides its connections: journal, catalog, Kafka, libraries
 
 
@@ -108,6 +110,7 @@ class _Connection(web.RequestHandler):
     1. A head that has no end within KEEPALIVE_S, or is too long, ends the connection.
     2. So does an answer that is not taken within UNREAD_S; none waits in memory behind another.
     3. While its class is shed, a plain GET is turned away unread.
+    4. What a browser would have percent-encoded in the request line and a shop's server did not, is.
     """
 
     __slots__ = ("_all", "_begun_bytes", "_given_up", "_wire")
@@ -153,6 +156,8 @@ class _Connection(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         if self._all.pulse.shedding and self._turned_away(data):
             return
+        if not data.isascii() and not self._begun_bytes and self._is_waiting():
+            data = _readable(data)
         super().data_received(data)
         if not self._is_waiting():
             self._begun_bytes = 0
@@ -207,6 +212,12 @@ class _Connection(web.RequestHandler):
         answer = response(answers.answer(Face.REDIRECT, result))
         answer.force_close()
         return answer
+
+
+def _readable(received: bytes) -> bytes:
+    """The same, its first line percent-encoded where it is no ASCII: aiohttp would refuse it."""
+    line, end, rest = received.partition(b"\r\n")
+    return _RAW.sub(lambda found: b"%%%02X" % found[0][0], line) + end + rest
 
 
 def _headers_too_long(detail: str) -> Result:

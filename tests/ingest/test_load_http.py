@@ -2,6 +2,7 @@
 
 import asyncio
 import resource
+import socket
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -115,6 +116,25 @@ async def test_requests_sent_at_once_or_in_pieces_are_turned_away_one_by_one(ser
     assert (found.count(b"HTTP/1.1 503 "), found.count(b"HTTP/1.1 302 ")) == (1, 1)
 
 
+async def test_what_looks_like_a_request_inside_of_another_is_no_request(served: Served) -> None:
+    """A body, or a header's value, that arrives by itself: answered, it would be another caller's answer."""
+    served.pulse.feel(BUSIER, 0.0)
+    inner = b"GET /click?offer_id=7 HTTP/1.1\r\nHost: t\r\n\r\n"
+    form = b"POST /postback HTTP/1.1\r\nHost: t\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(
+        inner
+    )
+    for begun in (form, b"GET /nowhere HTTP/1.1\r\nConnection: close\r\nX: "):
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        writer.write(begun)
+        async with asyncio.timeout(10):
+            while not served.bench.count("roundtrip_connections"):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)  # so that the rest comes by itself; any other arrival is right, too
+        writer.write(inner)
+        assert (await asyncio.wait_for(reader.read(), 10)).count(b"HTTP/1.1 ") == 1
+        writer.close()
+
+
 async def test_above_the_bound_a_connection_is_closed_at_once_and_counted() -> None:
     async with serving(msgspec.structs.replace(BOUNDS, connections=2)) as served:
         kept = [await asyncio.open_connection("127.0.0.1", served.port) for _ in range(2)]
@@ -172,6 +192,25 @@ async def test_an_answer_that_nobody_takes_ends_its_connection(monkeypatch: pyte
                 await asyncio.sleep(0.01)
         writer.close()
         del reader
+
+
+async def small(request: web.BaseRequest) -> web.Response:
+    """40 kB to a caller whose kernel takes 10: less than aiohttp would let wait in memory."""
+    assert request.transport
+    request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
+    return web.Response(body=b"x" * 40_000)
+
+
+async def test_so_does_a_small_one_however_little_of_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "UNREAD_S", 0.05)
+    async with serving(others=[web.get("/small", small)]) as served:
+        with socket.socket() as caller:
+            caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            caller.connect(("127.0.0.1", served.port))
+            caller.send(b"GET /small HTTP/1.1\r\nHost: t\r\n\r\n")
+            async with asyncio.timeout(10):
+                while not served.bench.count("roundtrip_connections_closed_total", why="unread"):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
 
 
 async def test_a_large_answer_that_is_taken_is_not_cut() -> None:
