@@ -39,9 +39,9 @@ def test_an_empty_journal_has_no_damage(written: Written) -> None:
     assert written.verified() == Verified()
 
 
-@pytest.mark.parametrize("at", range(71))
+@pytest.mark.parametrize("at", range(0, 71, 5))
 def test_a_flipped_bit_is_named_by_file_place_and_event(tmp_path: Path, at: int) -> None:
-    """Any of the record's bytes."""
+    """Wherever in the record."""
     written = Written(tmp_path / "journal")
     begin = written.events(4)[1].offset
     written.flip(1, begin + at)
