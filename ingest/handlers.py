@@ -18,8 +18,9 @@ from ingest.pulse import Pulse
 from service.lifetime import listening
 
 BODY_S: Final = 10.0  # aiohttp itself never cuts a stalled body
-# At the stop, what is in work has this long: less than a stalled body's time, which must not eat the others'.
-FINISH_S: Final = 3.0
+# At the stop, what is in work has this long, and as long again once it was told: the disk answers within 1 s,
+# and a stalled body must not eat the time that the journal needs to be shipped.
+FINISH_S: Final = 2.0
 WAITING_CONNECTIONS: Final = 1_024  # that the kernel keeps while the process is busy
 
 OtherHandler = Callable[[Any], Awaitable[web.StreamResponse]]

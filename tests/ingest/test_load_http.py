@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from ingest import connections
+from ingest import connections, handlers
 from ingest.load import Load
 from tests.ingest.fakes import new_id
 from tests.ingest.serving import BOUNDS, Served, serving
@@ -225,6 +225,19 @@ async def test_a_body_that_goes_on_and_on_is_cut_at_the_longest(monkeypatch: pyt
     head = b"POST /postback HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n"
     async with serving() as served:
         assert (await served.raw(head + b"1\r\nx\r\n" * 2_000)).startswith(b"HTTP/1.1 413 ")
+
+
+async def test_the_stop_does_not_wait_for_a_body_that_never_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handlers, "FINISH_S", 0.05)
+    async with serving() as served:
+        stalled = asyncio.ensure_future(
+            served.raw(b"POST /postback HTTP/1.1\r\nHost: t\r\nContent-Length: 9\r\n\r\n")
+        )
+        async with asyncio.timeout(5):  # a body has 10 s
+            while not served.bench.count("roundtrip_connections"):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    assert await asyncio.wait_for(stalled, 5) == b""
+    assert served.bench.facts() == []
 
 
 @pytest.mark.parametrize(
