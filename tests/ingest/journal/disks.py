@@ -50,6 +50,7 @@ class Inode:
 class Faults:
     """What the disk refuses from now on, each so many times.
 
+    sync: what was written is lost. late: it is stored, and the error is told all the same.
     room: bytes that may still be written before ENOSPC, None for any number.
     """
 
@@ -96,6 +97,7 @@ class SimulatedFile:
             self.inode.doubted = True
         self._faults.strike("sync")
         self.inode.sync()
+        self._faults.strike("late")
 
     def read(self, offset: int, size: int) -> bytes:
         self._check()

@@ -146,6 +146,21 @@ def test_what_failed_is_not_shipped_after_the_next_opening_either() -> None:
     assert entries_of(read(disk)) == written
 
 
+def test_an_epoch_that_has_begun_says_what_was_refused_even_after_a_loss_of_power() -> None:
+    disk, draw = SimulatedDisk(), Draw()
+    running = journal(disk, draw=draw)
+    running.start()
+    written = commit(running, 2)
+    disk.faults.left["late"] = 1
+    with pytest.raises(OSError, match="output error"):
+        commit(running, 3)
+    running.start()
+    disk.lose_power(least)
+    running = journal(disk, draw=draw)
+    running.start()
+    assert entries_of(read(disk, running.committed)) == written
+
+
 def test_a_full_disk_is_not_filled_by_attempts() -> None:
     disk = SimulatedDisk()
     running = journal(disk)

@@ -39,18 +39,20 @@ from tests.ingest.journal.samples import AT_MS, OWN, ROOT, Draw
 AT = "2026-11-23T12:00:00.000Z"
 Step = tuple[Any, ...]
 
-FAILING = st.sampled_from(["write", "sync", "create", "sync_directory", "remove"])
+FAILING = st.sampled_from(["sync", "late", "sync", "late", "write", "create", "sync_directory", "remove"])
 SEEDS = st.integers(0, 2**32)
 STEPS = st.one_of(
     st.tuples(st.just("accept"), st.integers(1, 4), st.sampled_from([0, 0, 300])),
     st.tuples(st.just("accept"), st.integers(1, 4), st.just(0)),
     st.tuples(st.just("ship"), st.sampled_from([1, 700, 5_000])),
     st.tuples(st.just("fail"), FAILING, st.integers(1, 3)),
+    st.tuples(st.just("fail"), FAILING, st.just(1)),
     st.tuples(st.just("fill"), st.integers(0, 900), st.integers(1, 3)),
     st.tuples(st.just("hang")),
     st.tuples(st.just("resume")),
     st.tuples(st.just("kill"), st.booleans()),
     st.tuples(st.just("power"), st.booleans(), SEEDS),
+    st.tuples(st.just("power"), st.just(value=False), SEEDS),
     st.tuples(st.just("adopt"), SEEDS),
     st.tuples(st.just("reopen")),
     st.tuples(st.just("flip"), SEEDS),

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import struct
 import tracemalloc
 from pathlib import Path
 
@@ -271,7 +272,8 @@ class _Broken(SimulatedDisk):
 
 def test_memory_is_bounded_whatever_the_size_of_the_file_and_of_its_damage(tmp_path: Path) -> None:
     disk: Disk = RealDisk()
-    put(disk, segment_of(RUN) + os.urandom(8_000_000), directory=tmp_path)
+    lie = struct.pack("<I", 7_000_000)
+    put(disk, segment_of(RUN) + lie + os.urandom(8_000_000), directory=tmp_path)
     tracemalloc.start()
     try:
         assert entries_of(read(disk, directory=tmp_path)) == RUN
