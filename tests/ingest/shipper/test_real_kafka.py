@@ -267,9 +267,7 @@ async def test_a_journal_that_another_left_is_shipped_and_given_back(
     left = dead.accept(300)
     await dead.close()
     await until_there(mine, left)
-    await until(
-        lambda: cursors.load(living.shipper._directory.disk, dead.shipper._directory.path(0)).position
-    )
+    await until(lambda: dead.saved.receipt_id == left[-1])
     heir = None
     while heir is None:
         heir = living.shipper._directory._take(0)
