@@ -154,11 +154,19 @@ class KafkaLogs:
         self._admin = Admin(settings, ASK_S)
 
     def identities(self) -> dict[str, str]:
-        """Of each fact topic, the identity of its log; Unavailable where one is missing."""
+        """Of each fact topic, the identity of its log.
+
+        Unavailable where one is missing, or has another number of partitions than this installation: then a
+        transaction's facts would not meet.
+        """
+        wanted = self._settings.partitions
+        counts = self._answer(self._admin.partition_counts, FACTS)
         found = self._answer(self._admin.log_identities, FACTS)
         for topic in FACTS:
             if topic not in found:
                 raise Unavailable(f"Kafka has no topic {topic}: roundtrip migrate")
+            if (count := counts.get(topic, wanted)) != wanted:
+                raise Unavailable(f"topic {topic} has {count} partitions, ROUNDTRIP_PARTITIONS says {wanted}")
         return found
 
     def records_at(self, offsets: Mapping[Partition, int]) -> dict[Partition, Record | None]:

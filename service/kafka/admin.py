@@ -255,6 +255,13 @@ class Admin:
             if each.group_id.startswith(self._prefix)
         )
 
+    def partition_counts(self, topics: Iterable[str]) -> dict[str, int]:
+        """How many partitions each topic that exists has."""
+        return {
+            name.removeprefix(self._prefix): len(each.partitions)
+            for name, each in self._found(topics).items()
+        }
+
     def log_identity(self, topic: str) -> str:
         """`CLUSTER:TOPIC` by their IDs: another one is another log, whatever its offsets say."""
         found = self.log_identities([topic])

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from deploy.kafka_server import KafkaServer
@@ -108,6 +109,19 @@ async def test_a_topic_that_is_not_there_loses_its_records(kafka: Both) -> None:
     assert (await kafka.sender.ship(records(1, "adjustments"))).lost
     with pytest.raises(Unavailable, match="adjustments"):
         await ask(kafka.logs.identities)
+
+
+@pytest.mark.stack
+def test_nothing_is_shipped_to_topics_of_another_number_of_partitions(
+    broker: KafkaServer, tmp_path: Path
+) -> None:
+    mine = Settings(dir=tmp_path, kafka=broker.address, topic_prefix=f"c{next(_prefix)}-", partitions=2)
+    with Admin(mine) as admin:
+        admin.ensure_topics([TopicSpec(topic, 2, 1, {}) for topic in FACTS])
+    assert set(KafkaLogs(mine).identities()) == set(FACTS)
+    other = msgspec.structs.replace(mine, partitions=3)
+    with pytest.raises(Unavailable, match="clicks has 2 partitions, ROUNDTRIP_PARTITIONS says 3"):
+        KafkaLogs(other).identities()
 
 
 async def test_a_shipment_of_nothing_ends(kafka: Both) -> None:
