@@ -85,7 +85,9 @@ def known(directory: Directory) -> Journals:
     return Journals(
         directory=str(directory.root),
         free_bytes=space.f_bavail * space.f_frsize,
-        journals=[state(directory.disk, path, cursor.load(directory.disk, path).position) for path in paths],
+        journals=[
+            state(directory.disk, path, cursor.trusted(directory.disk, path).position) for path in paths
+        ],
     )
 
 

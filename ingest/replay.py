@@ -111,7 +111,7 @@ def sources(directory: Directory, held: contextlib.ExitStack) -> list[Source]:
     for number in directory.numbers():
         path = directory.path(number)
         found.append(
-            Source(number, path, None if number in mine else cursor.load(directory.disk, path).position)
+            Source(number, path, None if number in mine else cursor.trusted(directory.disk, path).position)
         )
     return found
 

@@ -10,6 +10,7 @@ from zlib import crc32
 
 import msgspec
 
+from ingest.journal import segments
 from ingest.journal.disk import Disk
 from ingest.journal.segments import Position
 from service.kafka import Partition
@@ -91,6 +92,34 @@ def load(disk: Disk, directory: Path) -> Cursor:
     if found is None:
         log.warning("%s is damaged; all that is kept is shipped again", directory / NAME)
     return found or Cursor()
+
+
+def trusted(disk: Disk, directory: Path) -> Cursor:
+    """The journal's cursor where it lies in this journal; else everything that is kept is to be shipped.
+
+    Somebody may have removed segments and left the cursor, or have copied one here: the numbers of segments
+    then say nothing, and what is accepted from now on would count as shipped.
+    """
+    found = load(disk, directory)
+    if found.position == Position():
+        return found
+    with contextlib.suppress(OSError):
+        if _lies_in(disk, directory, found):
+            return found
+    log.warning(
+        "%s does not belong to the segments there; all that is kept is shipped again", directory / NAME
+    )
+    return Cursor()
+
+
+def _lies_in(disk: Disk, directory: Path, cursor: Cursor) -> bool:
+    """Whether the position is in a segment of the epoch that the last shipped record is of."""
+    number, offset = cursor.position
+    if number not in segments.numbers(disk, directory):
+        return False
+    with contextlib.closing(disk.open(directory / segments.name(number))) as file:
+        epoch = segments.header(file)[0].epoch
+        return offset <= file.size() and epoch == cursor.receipt_id.partition("-")[0]
 
 
 def save(disk: Disk, directory: Path, cursor: Cursor) -> None:

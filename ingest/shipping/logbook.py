@@ -23,7 +23,7 @@ class Logbook:
     def __init__(self, disk: Disk, path: Path) -> None:
         self._disk = disk
         self._path = path
-        self._cursor = self._on_disk = cursors.load(disk, path)
+        self._cursor = self._on_disk = cursors.trusted(disk, path)
         self._newest: dict[Partition, Record] = {}  # marks in the making: a receipt is read when it is needed
         self._saving = threading.Lock()
         self.displaced = ""

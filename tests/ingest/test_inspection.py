@@ -33,7 +33,7 @@ def found(written: Written, capsys: pytest.CaptureFixture[str], *words: str) -> 
 def test_each_journal_is_told_with_what_is_not_shipped(
     written: Written, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cursor.save(RealDisk(), written.path, Cursor(position=written.events(2)[0]))
+    cursor.save(RealDisk(), written.path, Cursor(written.events(2)[0], f"{written.journal.epoch}-1"))
     code, text = asked(written, capsys)
     assert code == 0
     lines = text.splitlines()
@@ -48,7 +48,7 @@ def test_each_journal_is_told_with_what_is_not_shipped(
 
 def test_a_journal_that_may_be_removed_says_so(written: Written, capsys: pytest.CaptureFixture[str]) -> None:
     """Nobody uses it, and nothing is unshipped: what an operator looks for before a disk goes."""
-    cursor.save(RealDisk(), written.path, Cursor(position=written.journal.committed))
+    cursor.save(RealDisk(), written.path, Cursor(written.journal.committed, f"{written.journal.epoch}-1"))
     written.journal.close()
     (journal,) = found(written, capsys).journals
     assert (journal.in_use, journal.unshipped_events, journal.unshipped_bytes) == (False, 0, 0)

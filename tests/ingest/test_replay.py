@@ -79,7 +79,7 @@ async def test_a_journal_that_nobody_uses_is_shipped_whole_and_in_order(written:
 async def test_of_a_journal_in_use_what_its_owner_has_shipped_is_shipped_again(written: Written) -> None:
     """Guard: behind its cursor the owner ships, in its order, and what it has not synced is nobody's yet."""
     places = written.events(5)
-    cursor.save(RealDisk(), written.path, Cursor(position=places[3]))
+    cursor.save(RealDisk(), written.path, Cursor(places[3], f"{written.journal.epoch}-3"))
     kafka = Kafka()
     assert await replayed(written, kafka) == {"clicks": 3}
     assert numbers(kafka) == [1, 2, 3]

@@ -8,6 +8,7 @@ import pytest
 
 from ingest import new_log
 from ingest.journal import cursor as cursors
+from ingest.journal import segments
 from ingest.journal.cursor import Cursor, Mark
 from ingest.journal.segments import Position
 from ingest.new_log import differing, look, missing
@@ -223,6 +224,35 @@ async def test_a_corrupted_cursor_ships_everything_again(
     await edge.ship_all()
     assert sorted(kafka.receipts) == sorted(edge.receipts * 2)
     assert "is damaged; all that is kept is shipped again" in caplog.text
+
+
+async def test_a_cursor_whose_segments_somebody_removed_ships_what_comes_in_their_place(
+    edge: Edge, kafka: FakeKafka, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Guard: the new segments have the old numbers, and would lie before the cursor."""
+    await shipped(edge, 10)
+    for number in segments.numbers(edge.disk, OWN):
+        edge.disk.remove(OWN / segments.name(number))
+    edge.reopen()
+    new = edge.accept(5)
+    await edge.ship_all()
+    assert set(kafka.receipts) >= set(new)
+    assert "does not belong to the segments there" in caplog.text
+
+
+async def test_the_cursor_of_another_journal_ships_everything(edge: Edge, kafka: FakeKafka) -> None:
+    """Guard: it vouches for another's events."""
+    for _ in range(3):  # and is further than ours will be for a while
+        await shipped(edge, 10)
+        edge.reopen()
+    await shipped(edge, 10)
+    other = Edge(kafka)
+    other.now_ms += 1  # its epoch is another
+    other.reopen()
+    new = other.accept(5)
+    cursors.save(other.disk, OWN, edge.saved)
+    await other.ship_all()
+    assert set(kafka.receipts) >= set(new)
 
 
 async def test_identities_and_beginning_are_one_write(
