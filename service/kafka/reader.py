@@ -91,6 +91,7 @@ class Reader:
         self._assigned = frozenset(named)
         starts = (self._on_assigned(named) if self._on_assigned else None) or {}
         client.assign([self._wired(each, starts.get(each, ck.OFFSET_STORED)) for each in named])
+        client.resume(partitions)  # librdkafka keeps a pause while a partition is not ours, and after that
 
     def _revoke(self, _client: Any, partitions: list[Any]) -> None:
         named = self._named(partitions)

@@ -107,6 +107,28 @@ async def test_a_group_goes_on_where_it_committed_and_keeps_the_note(
     await second.close()
 
 
+async def test_a_partition_that_was_paused_is_read_after_a_new_assignment(
+    facts: Settings, producer: Producer
+) -> None:
+    first = Reader(facts, "group", ["clicks"])
+    await producer.send_all([Outgoing("clicks", b"k", b"1", partition) for partition in range(4)])
+    await read(first, 4)
+    await first.pause(first.assigned())
+    second = Reader(facts, "group", ["clicks"])
+    while not second.assigned():
+        await asyncio.gather(first.read(1, 0.1), second.read(1, 0.1))
+    await second.close()
+    while len(first.assigned()) < 4:
+        await first.read(1, 0.1)
+    await producer.send_all([Outgoing("clicks", b"k", b"2", partition) for partition in range(4)])
+    fresh: set[int] = set()
+    limit = time.monotonic() + DEADLINE_S
+    while len(fresh) < 4:
+        assert time.monotonic() < limit, fresh
+        fresh |= {record.partition for record in await first.read(100, 1.0) if record.value == b"2"}
+    await first.close()
+
+
 async def test_an_assignment_may_say_where_to_start(facts: Settings, producer: Producer) -> None:
     await producer.send_all([Outgoing("clicks", b"", b"%d" % number, 0) for number in range(10)])
     seen: list[list[Partition]] = []
