@@ -216,8 +216,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         float,
         _about(
             "Milliseconds that the journal's events are gathered before they go to Kafka: many small requests"
-            " cost more than anything else, and the answer does not wait for them. At 5 000 events a second 100"
-            " cost the broker 28 us of CPU an event, 50 cost 48.",
+            " cost more than anything else, and the answer does not wait for them. At 5 000 events a second"
+            " 100 cost the broker 28 us of CPU an event, 50 cost 48.",
             "collector",
             ge=1,
             le=1_000,
