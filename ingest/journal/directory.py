@@ -42,11 +42,18 @@ class Directory:
     def left_by_others(self) -> list[Held]:
         """Each journal whose owner is gone, now held here: its records are on stable storage.
 
-        Whoever has nothing to do with one releases its lock.
+        Whoever has nothing to do with one releases its lock. OSError where the disk fails: none is held.
         """
-        found = [held for number in self.numbers() if (held := self._take(number))]
-        for held in found:
-            segments.seal(self.disk, held.path)
+        found: list[Held] = []
+        try:
+            for number in self.numbers():
+                if held := self._take(number):
+                    found.append(held)
+                    segments.seal(self.disk, held.path)
+        except OSError:
+            for held in found:
+                held.lock.release()
+            raise
         return found
 
     def _take(self, number: int) -> Held | None:

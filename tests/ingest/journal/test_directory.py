@@ -53,6 +53,18 @@ def test_what_an_owner_left_is_found_and_its_records_are_synced(real: bool, tmp_
     mine.close()
 
 
+def test_where_the_disk_fails_no_journal_is_held() -> None:
+    disk = SimulatedDisk()
+    gone = [journal(disk), journal(disk)]
+    for each in gone:
+        each.start()
+    disk.kill()
+    disk.faults.left["sync"] = 1
+    with pytest.raises(OSError, match="output error"):
+        Directory(disk, ROOT).left_by_others()
+    assert [each.number for each in Directory(disk, ROOT).left_by_others()] == [0, 1]
+
+
 def test_what_a_killed_owner_wrote_is_synced_before_anyone_reads_it() -> None:
     disk = SimulatedDisk()
     killed = journal(disk)
