@@ -1,4 +1,4 @@
-"""Kafka, ClickHouse and the joiner gone, killed or held still: all is accepted, and found later, once."""
+"""Kafka, ClickHouse and the joiner gone: every request is accepted all the same, and found later, once."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from proof.traffic import CATALOG
 pytestmark = [pytest.mark.stack, pytest.mark.kill, pytest.mark.timeout(400)]
 
 
-@pytest.mark.parametrize(("kind", "minutes"), [("gone", 1.0), ("silent", 0.3)])
-def test_a_click_never_waits_for_the_pipeline(kind: str, minutes: float, tmp_path: Path) -> None:
+def test_a_click_never_waits_for_the_pipeline(tmp_path: Path) -> None:
+    """Longer than a minute: what waits then begins to tell Kafka that it lives, and nobody hears it."""
     with OwnStack(tmp_path / "state", CATALOG) as stack:
-        assert availability.run(stack, Wanted(minutes=minutes, kind=kind, live_s=3.0)) == 0
+        assert availability.run(stack, Wanted(minutes=1.2, live_s=3.0)) == 0
