@@ -3,12 +3,15 @@
 import asyncio
 import itertools
 import random
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import confluent_kafka as ck
 import msgspec
 import pytest
+from confluent_kafka.admin import AdminClient
 
 from deploy.kafka_server import KafkaServer
 from ingest.new_log import KafkaLogs, Logs
@@ -23,13 +26,16 @@ MAX_BYTES = 20_000
 _prefix = itertools.count()
 
 
-class Both:
-    """A Kafka with every fact topic but the one that is called `missing`, as a sender and as one who asks."""
+class Both(NamedTuple):
+    """A Kafka with every fact topic, as a sender and as one who asks.
 
-    def __init__(self, sender: Sender, logs: Logs, lose: Callable[[str], object]) -> None:
-        self.sender = sender
-        self.logs = logs
-        self.lose = lose
+    lose: a topic is deleted. retire: what a topic has before an offset is removed from each partition.
+    """
+
+    sender: Sender
+    logs: Logs
+    lose: Callable[[str], object]
+    retire: Callable[[str, int], object]
 
 
 @pytest.fixture(scope="module")
@@ -48,20 +54,25 @@ def real(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Producer, Both
             [TopicSpec(topic, PARTITIONS, 1, {"max.message.bytes": str(MAX_BYTES)}) for topic in FACTS]
         )
     producer = Producer(mine)
+    client = AdminClient({"bootstrap.servers": address})
 
     def lose(topic: str) -> None:
-        client: Any = Admin(mine)._client
         for future in client.delete_topics([mine.topic_prefix + topic]).values():
             future.result()
 
-    return producer, Both(producer, KafkaLogs(mine), lose)
+    def retire(topic: str, count: int) -> None:
+        places = [ck.TopicPartition(mine.topic_prefix + topic, n, count) for n in range(PARTITIONS)]
+        for future in client.delete_records(places).values():
+            future.result()
+
+    return producer, Both(producer, KafkaLogs(mine), lose, retire)
 
 
 @pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.stack)])
 async def kafka(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Both]:
     if request.param == "fake":
         fake = FakeKafka(MAX_BYTES)
-        yield Both(fake, fake, fake.topics.pop)
+        yield Both(fake, fake, fake.topics.pop, fake.retire)
         return
     producer, both = real(request, tmp_path)
     yield both
@@ -106,7 +117,9 @@ async def test_what_is_too_large_is_turned_away_and_the_others_are_there(kafka: 
 
 async def test_a_topic_that_is_not_there_loses_its_records(kafka: Both) -> None:
     await ask(kafka.lose, "adjustments")
-    assert (await kafka.sender.ship(records(1, "adjustments"))).lost
+    limit = time.monotonic() + 20
+    while not (await kafka.sender.ship(records(1, "adjustments"))).lost:  # a topic dies a while
+        assert time.monotonic() < limit
     with pytest.raises(Unavailable, match="adjustments"):
         await ask(kafka.logs.identities)
 
@@ -146,3 +159,15 @@ async def test_first_offsets_are_those_of_each_partition(kafka: Both) -> None:
     assert await ask(kafka.logs.start_offsets, ["clicks", "pixels"]) == {
         (topic, number): 0 for topic in ("clicks", "pixels") for number in range(PARTITIONS)
     }
+
+
+async def test_what_retention_removed_is_told_by_the_first_offset(kafka: Both) -> None:
+    await kafka.sender.ship(
+        [Outgoing("clicks", b"", b"%d" % n, p) for n in range(9) for p in range(PARTITIONS)]
+    )
+    await ask(kafka.retire, "clicks", 6)
+    assert await ask(kafka.logs.start_offsets, ["clicks"]) == {("clicks", n): 6 for n in range(PARTITIONS)}
+    asked = {("clicks", 0): 2, ("clicks", 1): 6}
+    found = await ask(kafka.logs.records_at, asked)
+    assert found["clicks", 0] is None
+    assert found["clicks", 1].value == b"6"
