@@ -1,6 +1,7 @@
 """The reader: a journal's records from a position on, in order; damage is set aside, and passed over."""
 
 import contextlib
+import errno
 import logging
 from bisect import bisect_right
 from operator import attrgetter
@@ -16,6 +17,7 @@ log = logging.getLogger(__name__)
 
 DAMAGED: Final = "damaged"  # the directory beside the segments
 _COPY_BYTES: Final = 1_048_576
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _sequence = attrgetter("sequence")
 
 
@@ -168,28 +170,47 @@ class Reader:
             or (following is not None and following.epoch == segment.header.epoch)
             or (named is not None and self._last < named.last)
         )
-        self._position = Position(segment.number, stop if good is None else good)
-        new = self._set_aside(segment, at, self._position.offset, "damaged" if lost else "torn")
+        behind = stop if good is None else good
+        new = not self._owned or self._set_aside(segment, at, behind, "damaged" if lost else "torn")
+        self._position = Position(segment.number, behind)
         return Piece([], segment.header.epoch, self._position, int(new and lost), int(new and not lost))
 
     def _set_aside(self, segment: _Segment, begin: int, stop: int, kind: str) -> bool:
-        """The bytes lie in the directory of damage; whether they are new there."""
-        if not self._owned:
-            return True
+        """The bytes lie in the directory of damage; whether they are new there.
+
+        OSError where the disk fails, or gives something else by now: it does not fail for good, and what it
+        did not give is no damage. Where it only has no room, the segment still has the bytes, and the records
+        behind them must not wait: shipped, they make room.
+        """
         directory = self._directory / DAMAGED
         name = f"{segment.number:012d}-{begin}"
+        path = self._directory / segments.name(segment.number)
+        region = f"{path}: {stop - begin} bytes from {begin} on are {kind}"
+        if name in self._disk.names(directory):
+            return False
         try:
-            if name in self._disk.names(directory):
-                return False
             self._disk.make_directory(directory)
             self._copy(segment.file, begin, stop, directory / f"{name}.part")
+            self._sure(segment, begin, stop)
             self._disk.replace(directory / f"{name}.part", directory / name)
-            self._disk.sync_directory(directory)
-        except OSError as error:  # the records behind it must not wait for that; the segment still has them
-            log.warning("%s: %s could not be set aside: %s", directory, name, error)
-        path = self._directory / segments.name(segment.number)
-        log.error("%s: %d bytes from %d on are %s; set aside", path, stop - begin, begin, kind)
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                self.close()  # its header may not have been read either
+                with contextlib.suppress(OSError):
+                    self._disk.remove(directory / f"{name}.part")
+                raise
+            log.warning("%s; passed over, and could not be set aside: %s", region, error)
+        else:
+            log.error("%s; set aside", region)
+            with contextlib.suppress(OSError):  # a loss of power costs the copy, not the original
+                self._disk.sync_directory(directory)
         return True
+
+    def _sure(self, segment: _Segment, begin: int, stop: int) -> None:
+        """The region is still bad after the disk took a write and a sync, and so is well."""
+        good = segments.next_good(segment.file, begin, stop, self._last)
+        if good is not None or segments.header(segment.file)[0] != segment.header:
+            raise OSError(errno.EIO, "the disk did not give what it gives now", str(self._directory))
 
     def _copy(self, source: File, begin: int, stop: int, target: Path) -> None:
         self._disk.remove(target)

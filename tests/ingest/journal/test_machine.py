@@ -9,6 +9,7 @@
 """
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import Iterator
@@ -231,11 +232,14 @@ class World:
             self._read(end, max_bytes)
 
     def _read(self, end: Position | None, max_bytes: int) -> None:
-        reader = Reader(self.disk, OWN, self.cursor, owned=True)
-        while (piece := reader.read(end, max_bytes)).position != self.cursor:
-            self.cursor = piece.position
-            self._take(piece)
-        reader.close()
+        """As a carrier does: after an error of the disk it tries again from its cursor."""
+        moved = True
+        while moved:
+            reader = Reader(self.disk, OWN, self.cursor, owned=True)
+            with contextlib.closing(reader), contextlib.suppress(OSError):
+                while moved := (piece := reader.read(end, max_bytes)).position != self.cursor:
+                    self.cursor = piece.position
+                    self._take(piece)
         assert self.yes - self.flipped <= set(self.shipped)
 
     def _take(self, piece: Piece) -> None:

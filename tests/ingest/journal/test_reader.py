@@ -1,5 +1,6 @@
 """The reader gives an exact prefix of what was written, wherever it ends, and nothing that was damaged."""
 
+import contextlib
 import errno
 import os
 import struct
@@ -109,10 +110,11 @@ def test_who_does_not_own_the_journal_writes_nothing() -> None:
     assert {path: bytes(node.content) for path, node in disk.files.items()} == before
 
 
-def test_damage_that_cannot_be_set_aside_holds_nothing_up() -> None:
+def test_damage_that_a_full_disk_does_not_take_holds_nothing_up() -> None:
+    """What is behind it makes room when it is shipped."""
     disk = SimulatedDisk()
     put(disk, segment_of(RUN[:1]) + b"?" * 50 + frames.encode(RUN[2]))
-    disk.faults.left["create"] = 1
+    disk.faults.room, disk.faults.left["full"] = 0, 1
     pieces = read(disk)
     assert (entries_of(pieces), counts(pieces)) == ([RUN[0], RUN[2]], (1, 0))
 
@@ -268,6 +270,51 @@ class _Broken(SimulatedDisk):
         if self.away:
             raise OSError(errno.EIO, "away")
         return super().open(path)
+
+
+@pytest.mark.parametrize("writes_fail", [True, False])
+def test_what_a_disk_did_not_give_for_a_while_is_no_damage(*, writes_fail: bool) -> None:
+    """Guard: zeros stand for blocks that cannot be read, and the whole journal would be passed over."""
+    for reads in range(40):
+        disk = _Away()
+        put(disk, segment_of(RUN[:2]))
+        put(disk, segment_of([RUN[2]], Header(epoch=EPOCH, first=3, opened_ms=AT_MS)), 2)
+        disk.reads, disk.writes_fail = reads, writes_fail
+        seen: list[frames.Entry] = []
+        damaged, position = 0, Position()
+        for _ in range(50):  # as a carrier does
+            reader = Reader(disk, OWN, position, owned=True)
+            with contextlib.closing(reader), contextlib.suppress(OSError):
+                while (piece := reader.read(None, 4_096)).position != position:
+                    position, damaged = piece.position, damaged + piece.damaged + piece.torn
+                    seen += piece.entries
+                break
+        assert (seen, damaged, set_aside(disk)) == (RUN, 0, {})
+
+
+class _Away(SimulatedDisk):
+    """So many reads meet a disk that gives nothing; a write fails until then, or finds it well again."""
+
+    reads = 0
+    writes_fail = False
+
+    def open(self, path: Path) -> File:
+        file = super().open(path)
+        read = file.read
+
+        def zeros(offset: int, size: int) -> bytes:
+            self.reads -= 1
+            data = read(offset, size)
+            return bytes(len(data)) if self.reads >= 0 else data
+
+        file.read = zeros  # type: ignore[method-assign]
+        return file
+
+    def create(self, path: Path) -> File:
+        if self.reads > 0 and self.writes_fail:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        self.reads = 0
+        return super().create(path)
 
 
 def test_memory_is_bounded_whatever_the_size_of_the_file_and_of_its_damage(tmp_path: Path) -> None:
