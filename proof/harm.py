@@ -76,7 +76,7 @@ def held(stack: OwnStack) -> Iterator[None]:
 
 @contextlib.contextmanager
 def frozen(stack: OwnStack, *parts: str) -> Iterator[None]:
-    """These parts stand still, and go on at the end of the `with`, as if nothing had been."""
+    """These parts stand still, and go on at the end of the `with`; where they were not killed meanwhile."""
     pids = pids_of(stack, *parts)
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
@@ -84,7 +84,8 @@ def frozen(stack: OwnStack, *parts: str) -> Iterator[None]:
         yield
     finally:
         for pid in pids:
-            os.kill(pid, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
 
 @contextlib.contextmanager

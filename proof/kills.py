@@ -31,6 +31,7 @@ A_ROUND: Final = 10
 WARM_S: Final = 1.0  # of traffic before the first kill
 PAUSE_S: Final = (0.2, 2.0)  # from one kill's repair to the next kill: also into recoveries that still run
 DEFAULT_RATE: Final = 200.0
+SILENT_S: Final = 1.5  # longer than a collector takes to note how far it is
 LEAST_FAILURE_S: Final = 0.1
 SETTINGS: Final = {"ROUNDTRIP_COLLECTORS": "2"}
 
@@ -86,6 +87,14 @@ def _refilled(scene: Scene, _kill: Kill) -> None:
     harm.refill_kafka(scene.stack, scene.traffic, scene.other_edge())
 
 
+def _while_silent(scene: Scene, kill: Kill) -> None:
+    """A collector is killed while it hears nothing of what it gave to Kafka, which is killed as well."""
+    with harm.frozen(scene.stack, "broker"):
+        time.sleep(SILENT_S)
+        harm.kill_one(scene.stack, "collector", kill.which)
+        harm.kill_one(scene.stack, "broker")
+
+
 def _disk_fails(scene: Scene, kill: Kill) -> None:
     harm.fail_disk(scene.stack, LEAST_FAILURE_S + kill.which / 32)
 
@@ -98,8 +107,9 @@ class Kind(NamedTuple):
 
 
 KINDS: Final = {
-    "collector": Kind(34, _one("collector")),
-    "broker": Kind(16, _one("broker")),
+    "collector": Kind(32, _one("collector")),
+    "broker": Kind(12, _one("broker")),
+    "collector and broker, silent": Kind(6, _while_silent),
     "joiner": Kind(14, _one("joiner")),
     "writer": Kind(14, _one("writer")),
     "clickhouse": Kind(4, _one("clickhouse")),

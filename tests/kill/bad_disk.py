@@ -1,7 +1,7 @@
-"""`roundtrip` whose journals lie on a bad disk: kill -9 is a power cut, and while a file says so, it fails.
+"""`roundtrip` whose journals lie on a bad disk: slow at times, failing when told to, and forgetful.
 
-What was written and not synced is held back in the process, so that it dies with it. While DIR/disk-fails
-exists, a sync fails; what was written before it may be on the disk all the same, or not.
+What was written and not synced is held back in the process and dies with it: kill -9 is a power cut.
+While DIR/disk-fails exists, a sync fails; what was written before may be on the disk all the same, or not.
 """
 
 import argparse
@@ -9,6 +9,7 @@ import errno
 import os
 import random
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from deploy.parts import Service
 from ingest.journal import disk
 from proof.harm import DISK_FAILS
 from service.errors import Problem
+
+SLOW, SLOW_S = 0.1, 0.2
 
 
 class BadFile(disk.RealFile):
@@ -31,6 +34,10 @@ class BadFile(disk.RealFile):
         self._held.append(bytes(data))
 
     def sync(self) -> None:
+        if random.random() < SLOW:
+            time.sleep(
+                random.uniform(0, SLOW_S)
+            )  # kills fall into it: whoever says yes before it is found out
         if Path(os.environ["ROUNDTRIP_DIR"], DISK_FAILS).exists():
             if random.random() < 0.5:
                 self._through()
