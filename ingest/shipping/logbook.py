@@ -26,6 +26,7 @@ class Logbook:
         self._cursor = self._on_disk = cursors.trusted(disk, path)
         self._newest: dict[Partition, Record] = {}  # marks in the making: a receipt is read when it is needed
         self._saving = threading.Lock()
+        self._complained = False
         self.displaced = ""
         """Why the log cannot be the one that it was; empty while nothing shows it."""
 
@@ -90,9 +91,11 @@ class Logbook:
         try:
             await asyncio.to_thread(self._write, cursor)
         except OSError as error:
-            log.warning("%s: the cursor was not saved: %s", self._path, error)
+            if not self._complained:
+                log.warning("%s: the cursor cannot be saved: %s; tried again each second", self._path, error)
+            self._complained = True
         else:
-            self._on_disk = cursor
+            self._on_disk, self._complained = cursor, False
 
     def _write(self, cursor: Cursor) -> None:
         with self._saving:  # one that was given up at the stop may still be writing
