@@ -1,10 +1,13 @@
 """The directory of journals: one a process; one whose owner is gone is taken by whoever comes."""
 
+import logging
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from ingest.journal import segments
 from ingest.journal.disk import Disk, Lock
+
+log = logging.getLogger(__name__)
 
 _LOCK: Final = "lock"
 
@@ -23,6 +26,7 @@ class Directory:
     def __init__(self, disk: Disk, root: Path) -> None:
         self.disk = disk
         self.root = root
+        self._unusable: set[int] = set()
 
     def numbers(self) -> list[int]:
         """The journals that there are."""
@@ -42,19 +46,25 @@ class Directory:
     def left_by_others(self) -> list[Held]:
         """Each journal whose owner is gone, now held here: its records are on stable storage.
 
-        Whoever has nothing to do with one releases its lock. OSError where the disk fails: none is held.
+        Whoever has nothing to do with one releases its lock. One that the disk does not give is said, once,
+        and not held: it keeps nobody from the others.
         """
-        found: list[Held] = []
+        return [held for number in self.numbers() if (held := self._left(number))]
+
+    def _left(self, number: int) -> Held | None:
+        held = None
         try:
-            for number in self.numbers():
-                if held := self._take(number):
-                    found.append(held)
-                    segments.seal(self.disk, held.path)
-        except OSError:
-            for held in found:
+            if held := self._take(number):
+                segments.seal(self.disk, held.path)
+        except OSError as error:
+            if held is not None:
                 held.lock.release()
-            raise
-        return found
+            if number not in self._unusable:
+                log.warning("%s cannot be taken, and is not shipped: %s", self.path(number), error)
+            self._unusable.add(number)
+            return None
+        self._unusable.discard(number)
+        return held
 
     def _take(self, number: int) -> Held | None:
         path = self.path(number)
