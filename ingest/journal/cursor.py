@@ -95,16 +95,16 @@ def load(disk: Disk, directory: Path) -> Cursor:
 
 
 def trusted(disk: Disk, directory: Path) -> Cursor:
-    """The journal's cursor where it lies in this journal; else everything that is kept is to be shipped.
+    """The journal's cursor where it is of this journal; else everything that is kept is to be shipped.
 
     Somebody may have removed segments and left the cursor, or have copied one here: the numbers of segments
     then say nothing, and what is accepted from now on would count as shipped.
     """
     found = load(disk, directory)
-    if found.position == Position():
-        return found
+    if not found.receipt_id:  # nothing was acknowledged
+        return found._replace(position=Position())
     with contextlib.suppress(OSError):
-        if _lies_in(disk, directory, found):
+        if _is_of(disk, directory, found):
             return found
     log.warning(
         "%s does not belong to the segments there; all that is kept is shipped again", directory / NAME
@@ -112,14 +112,25 @@ def trusted(disk: Disk, directory: Path) -> Cursor:
     return Cursor()
 
 
-def _lies_in(disk: Disk, directory: Path, cursor: Cursor) -> bool:
-    """Whether the position is in a segment of the epoch that the last shipped record is of."""
+def _is_of(disk: Disk, directory: Path, cursor: Cursor) -> bool:
+    """Whether the segments know the epoch of the last acknowledged record, and reach to the position.
+
+    The segment of the position may be gone: an empty one is removed. The record's own may be: it is kept for
+    a while. Then the next one names its epoch.
+    """
     number, offset = cursor.position
-    if number not in segments.numbers(disk, directory):
+    epoch = cursor.receipt_id.partition("-")[0]
+    there = segments.numbers(disk, directory)
+    if not there or there[-1] < number:
         return False
-    with contextlib.closing(disk.open(directory / segments.name(number))) as file:
-        epoch = segments.header(file)[0].epoch
-        return offset <= file.size() and epoch == cursor.receipt_id.partition("-")[0]
+    for each in sorted(there, key=lambda each: abs(each - number)):
+        with contextlib.closing(disk.open(directory / segments.name(each))) as file:
+            header, _ = segments.header(file)
+            if each == number and file.size() < offset:
+                return False
+        if header.epoch == epoch or (header.previous is not None and header.previous.epoch == epoch):
+            return True
+    return False
 
 
 def save(disk: Disk, directory: Path, cursor: Cursor) -> None:

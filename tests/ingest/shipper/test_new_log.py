@@ -240,6 +240,23 @@ async def test_a_cursor_whose_segments_somebody_removed_ships_what_comes_in_thei
     assert "does not belong to the segments there" in caplog.text
 
 
+async def test_a_cursor_that_was_moved_over_an_empty_segment_holds_when_that_is_removed(
+    edge: Edge, kafka: FakeKafka
+) -> None:
+    await shipped(edge, 10)
+    for _ in range(2):
+        edge.reopen()
+        await edge.ship_all()
+    cursors.save(edge.disk, OWN, edge.saved._replace(position=edge.journal.committed))
+    edge.reopen()
+    assert edge.saved.position.segment not in segments.numbers(edge.disk, OWN)
+    edge.disk.remove(OWN / segments.name(1))  # no longer kept
+    new = edge.accept(3)
+    await edge.ship_all()
+    assert len(kafka.receipts) == 13
+    assert set(kafka.receipts) >= set(new)
+
+
 async def test_the_cursor_of_another_journal_ships_everything(edge: Edge, kafka: FakeKafka) -> None:
     """Guard: it vouches for another's events."""
     for _ in range(3):  # and is further than ours will be for a while
