@@ -116,6 +116,11 @@ class KafkaServer(Server):
         """HOST:PORT for clients."""
         return f"{LOOPBACK}:{self.port}"
 
+    @property
+    def begins_empty(self) -> bool:
+        """Whether the next start makes a new cluster, without topics."""
+        return not (self.directory / "data").exists()
+
     def prepare(self) -> None:
         """Configuration is written anew (ports may differ), the log directory formatted if it is new."""
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -123,7 +128,7 @@ class KafkaServer(Server):
         # Kafka unpacks native libraries there, and a killed one leaves them.
         shutil.rmtree(self.directory / "tmp", ignore_errors=True)
         (self.directory / "tmp").mkdir()
-        if not (self.directory / "data").exists():
+        if self.begins_empty:
             self._format()
         self._write_properties("data")
 

@@ -122,7 +122,7 @@ class Parts:
         if not (self.directory / "catalog").exists():
             return False
         if any(isinstance(server, KafkaServer) for server in self.storage):
-            return not (self.directory / "kafka" / "data").exists()
+            return True  # its disk may have been lost, or a stop came before it had the catalog again
         return remembered_kafka(self.directory) == self.kafka
 
     @property

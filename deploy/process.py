@@ -74,6 +74,11 @@ class Server(ABC):
         """Whether it does its work now; answers within about a second."""
 
     @property
+    def begins_empty(self) -> bool:
+        """Whether the next start finds nothing of what it keeps; most keep nothing."""
+        return False
+
+    @property
     def part(self) -> str:
         """Which part of the stack it is; several processes may be the same."""
         return self.name

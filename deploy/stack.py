@@ -18,13 +18,13 @@ from deploy.first_link import first_link
 from deploy.leftovers import end_leftovers
 from deploy.parts import MakeService, Parts, Service
 from deploy.ports import require_free
-from deploy.process import ends_with_parent
+from deploy.process import Server, ends_with_parent
 from deploy.supervisor import stop_in_order, watch
 from deploy.terminal import say
 from service import settings as service_settings
 from service import stack_file
 from service.catalog_follower import Shelf
-from service.errors import No, Unreachable, Usage
+from service.errors import No, Problem, Unreachable, Usage
 
 STEP_DEADLINE_S = 120.0  # for migrate and `catalog apply`; usually 1 s
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -131,7 +131,11 @@ def live(parts: Parts, catalog: Path | None) -> None:
     try:
         start(parts, catalog)
         announce(parts, time.monotonic() - began)
-        watch(parts.all, lambda: stack_file.write(parts.directory, parts.stack(running=True)))
+        watch(
+            parts.all,
+            lambda: stack_file.write(parts.directory, parts.stack(running=True)),
+            lambda server: furnished(parts, server),
+        )
     finally:
         ignore_signals()
         say("stopping")
@@ -164,6 +168,18 @@ def start(parts: Parts, catalog: Path | None) -> None:
     for server in parts.services:
         server.wait_ready(SERVICE_READY_S)
     stack_file.write(parts.directory, parts.stack(running=True))
+
+
+def furnished(parts: Parts, server: Server) -> bool:
+    """Whether a broker that lost its disk has topics and catalog again; what is not so is told."""
+    say(f"{server.name} began with an empty directory: topics and catalog are brought back")
+    try:
+        step(parts, "roundtrip", "migrate")
+        step(parts, "deploy.catalog_again")
+    except Problem as problem:
+        say(f"{problem}; tried again soon")
+        return False
+    return True
 
 
 def step(parts: Parts, module: str, *words: str) -> None:

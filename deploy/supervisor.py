@@ -1,4 +1,7 @@
-"""Watches a stack's processes: one that ends is started again, later and later while it keeps ending."""
+"""Watches a stack's processes: one that ends is started again, later and later while it keeps ending.
+
+One that had lost what it keeps is furnished again.
+"""
 
 import time
 from collections.abc import Callable, Sequence
@@ -11,6 +14,7 @@ from service.errors import No
 POLL_S = 0.2
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
+FURNISH_S = 5.0  # between two attempts
 STEADY_S = 60.0  # who ran this long has recovered: the next pause is the first one again
 
 
@@ -19,6 +23,7 @@ class Watch:
 
     ends: how often it ended without having been steady in between.
     resume_at: on the monotonic clock, when it is started again; None while it runs.
+    furnish_at: when it is to be furnished, as soon as it is ready; None where nothing is missing.
     """
 
     def __init__(self, server: Server, now: float) -> None:
@@ -26,6 +31,7 @@ class Watch:
         self.started_at = now
         self.ends = 0
         self.resume_at: float | None = None
+        self.furnish_at: float | None = None
 
     def look(self, now: float) -> bool:
         """Whether it was started again just now."""
@@ -48,6 +54,8 @@ class Watch:
     def _restart(self, now: float) -> bool:
         self.started_at, self.resume_at = now, None
         try:
+            if self.server.begins_empty:
+                self.furnish_at = now
             self.server.spawn()
         except (No, OSError) as error:
             self.ends += 1
@@ -56,9 +64,20 @@ class Watch:
             return False
         return True
 
+    def furnish(self, now: float, furnished: Callable[[Server], bool]) -> None:
+        """Where it began with nothing and is ready by now, it was furnished, or will be tried again."""
+        due = self.furnish_at is not None and now >= self.furnish_at
+        if due and self.server.exit_code is None and self.server.is_ready():
+            self.furnish_at = None if furnished(self.server) else time.monotonic() + FURNISH_S
 
-def watch(servers: Sequence[Server], changed: Callable[[], None]) -> None:
-    """Runs until an exception (a signal's) ends it; `changed` is called after each new process."""
+
+def watch(
+    servers: Sequence[Server], changed: Callable[[], None], furnished: Callable[[Server], bool]
+) -> None:
+    """Runs until an exception (a signal's) ends it; `changed` is called after each new process.
+
+    `furnished` gives a server that began with nothing what belongs there, and says whether it could.
+    """
     watches = [Watch(server, time.monotonic()) for server in servers]
     while True:
         replaced = [each.server for each in watches if each.look(time.monotonic())]
@@ -66,6 +85,8 @@ def watch(servers: Sequence[Server], changed: Callable[[], None]) -> None:
             changed()
         for server in replaced:  # after `changed`: who reads the line finds the new process ID
             say(f"{server.name} is started again as process {server.pid}")
+        for each in watches:
+            each.furnish(time.monotonic(), furnished)
         time.sleep(POLL_S)
 
 

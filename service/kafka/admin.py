@@ -150,7 +150,7 @@ class Admin:
                         f"Kafka does not create the topic {name}: {sentence(error.args[0])}"
                     ) from error
         self._await_topics([spec.name for spec in specs])
-        return [f"topic {spec.name}: created, {spec.partitions} partitions" for spec in specs]
+        return [f"topic {spec.name}: created, partitions: {spec.partitions}" for spec in specs]
 
     def _await_topics(self, topics: list[str]) -> None:
         """Brokers answer for the topics: they say `created` before each of them knows."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from deploy import supervisor
 from deploy.leftovers import end_leftovers, leftovers, mark
 from deploy.process import Server
 from deploy.supervisor import watch
@@ -124,6 +125,34 @@ class Enough(Exception):
     pass
 
 
+def test_a_part_that_lost_what_it_keeps_is_furnished_once_it_is_ready_and_again_where_that_fails(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(supervisor, "FURNISH_S", 0.0)
+    monkeypatch.setattr(Program, "begins_empty", property(lambda _: True))
+    first = program.start().pid
+    os.kill(first, signal.SIGKILL)
+    asked: list[tuple[int, bool]] = []
+
+    def furnished(server: Server) -> bool:
+        asked.append((server.pid, server.is_ready()))
+        if len(asked) == 2:
+            monkeypatch.setattr(Program, "begins_empty", property(lambda _: False))
+            os.kill(server.pid, signal.SIGKILL)
+        return len(asked) == 2
+
+    starts: list[int] = []
+
+    def changed() -> None:
+        starts.append(program.pid)
+        if len(starts) == 2:
+            raise Enough
+
+    with pytest.raises(Enough):
+        watch([program], changed, furnished)
+    assert asked == [(starts[0], True)] * 2
+
+
 def test_a_part_that_is_killed_is_started_again_and_said(
     program: Program, capsys: pytest.CaptureFixture[str]
 ):
@@ -134,7 +163,7 @@ def test_a_part_that_is_killed_is_started_again_and_said(
         raise Enough
 
     with pytest.raises(Enough):
-        watch([program], changed)
+        watch([program], changed, lambda _: True)
     said = capsys.readouterr().out
     assert said == f"program (process {first}) ended by signal 9; it is started again now\n"
     program.wait_ready()
@@ -154,7 +183,7 @@ def test_a_part_that_keeps_ending_is_started_later_each_time(
             raise Enough
 
     with pytest.raises(Enough):
-        watch([program], changed)
+        watch([program], changed, lambda _: True)
     ends = [line for line in capsys.readouterr().out.splitlines() if "ended" in line]
     assert [line.split("started again ")[1].split(":")[0] for line in ends] == ["now", "in 0.5 s", "in 1 s"]
     assert all("no disk" in line for line in ends)

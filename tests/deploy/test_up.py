@@ -182,6 +182,31 @@ def test_a_part_that_is_killed_is_started_again_and_stack_json_rewritten(
     assert run.end() == 0
 
 
+def keep_catalog(directory: Path) -> None:
+    """What a collector keeps of a catalog that was applied once."""
+    catalog, _ = check(SAMPLE.read_text())
+    assert catalog is not None
+    version = CatalogVersion(
+        version=1, applied_at="2026-11-01T00:00:00.000Z", applied_by="somebody", catalog=catalog
+    )
+    kept = directory / "catalog" / "000001.json"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(encode_version(version))
+
+
+def test_a_broker_that_lost_its_disk_gets_topics_and_catalog_again(start: Callable[..., Run], tmp_path: Path):
+    keep_catalog(tmp_path / "stack")
+    run = start()
+    run.until("ready")
+    [killed] = run.stack.processes["broker"]
+    (run.directory / "kafka" / "data").rename(run.directory / "kafka" / "gone")
+    os.kill(killed, signal.SIGKILL)
+    run.until("broker began with an empty directory")
+    run.until("topic clicks: created")
+    run.until("catalog: Kafka had none; versions 1 to 1 published again")
+    assert run.end() == 0
+
+
 def _answers(host: str, port: int) -> bool:
     try:
         return broker_count(host, port) == 1
@@ -292,14 +317,7 @@ def test_a_wrong_setting_is_told_before_anything_starts(
 def test_a_catalog_that_the_directory_keeps_is_published_to_its_new_kafka(
     start: Callable[..., Run], tmp_path: Path
 ):
-    catalog, _ = check(SAMPLE.read_text())
-    assert catalog is not None
-    version = CatalogVersion(
-        version=1, applied_at="2026-11-01T00:00:00.000Z", applied_by="somebody", catalog=catalog
-    )
-    kept = tmp_path / "stack" / "catalog" / "000001.json"
-    kept.parent.mkdir(parents=True)
-    kept.write_bytes(encode_version(version))
+    keep_catalog(tmp_path / "stack")
     run = start("--port", "0", "--catalog", str(SAMPLE))
     run.until("catalog: Kafka had none; versions 1 to 1 published again")
     run.until("nothing to do: version 1, in force since 2026-11-01")
