@@ -39,7 +39,7 @@ FLOOD_S: Final = 20.0
 SLOW_S: Final = 30.0
 MIXED: Final[dict[Kind, int]] = {"click": 45, "impression": 45, "pixel": 3, "postback": 7}
 CLICKS: Final[dict[Kind, int]] = {"click": 100}
-NORMAL_S: Final = 0.05  # an answer that takes less is normal
+NORMAL_MS: Final = 50.0  # or twice what was usual before, if that is more
 ALONE: Final = ("joiner", "writer", "notifier", "console", "clickhouse")
 PROBES: Final = 50
 SHIPPED_S: Final = 300.0
@@ -102,7 +102,7 @@ def overload(bench: Bench, callers: int) -> None:
     say(f"{callers} callers at once: {len(flooded) / (over_s - flood_s):.0f} requests a second")
     _say_by_class("of the flood", flooded)
     _say_by_class("of the good traffic", bench.between(flood_s, over_s))
-    _say_normal(bench.between(over_s, time.time()), over_s)
+    _say_normal(bench.between(began_s, flood_s), bench.between(over_s, time.time()), over_s)
 
 
 def _say_by_class(whose: str, sendings: list[Sending]) -> None:
@@ -123,13 +123,17 @@ _CLASSES: Final = {
 }
 
 
-def _say_normal(after: list[Sending], over_s: float) -> None:
-    """When the last request after the flood was shed, and when the last one was slow."""
-    noes = [sending.due_s - over_s for sending in after if sending.said != "yes"]
-    slow = [sending.due_s - over_s for sending in after if sending.took_s > NORMAL_S]
+def _say_normal(before: list[Sending], after: list[Sending], over_s: float) -> None:
+    """When the last request after the flood was shed, and from which second on all was as before."""
+    shed = [sending.due_s - over_s for sending in after if sending.said != "yes"]
+    usual_ms = max(2 * times(each.took_s for each in before).p99_ms, NORMAL_MS)
+    seconds: dict[int, list[float]] = {}
+    for sending in after:
+        seconds.setdefault(int(sending.due_s - over_s), []).append(sending.took_s)
+    normal = (second for second, took in sorted(seconds.items()) if times(took).p99_ms <= usual_ms)
     say(
-        f"afterwards: the last 503 after {max(noes, default=0):.1f} s ({len(noes)}),"
-        f" the last answer over {NORMAL_S * 1000:.0f} ms after {max(slow, default=0):.1f} s ({len(slow)})"
+        f"afterwards: {len(shed)} shed, the last after {max(shed, default=0):.1f} s; p99 below {usual_ms:.0f} ms"
+        f" again from second {next(normal, 'never')} on"
     )
 
 
