@@ -132,8 +132,8 @@ def _say_normal(before: list[Sending], after: list[Sending], over_s: float) -> N
         seconds.setdefault(int(sending.due_s - over_s), []).append(sending.took_s)
     normal = (second for second, took in sorted(seconds.items()) if times(took).p99_ms <= usual_ms)
     say(
-        f"afterwards: {len(shed)} shed, the last after {max(shed, default=0):.1f} s; p99 below {usual_ms:.0f} ms"
-        f" again from second {next(normal, 'never')} on"
+        f"afterwards: {len(shed)} shed, the last after {max(shed, default=0):.1f} s;"
+        f" p99 below {usual_ms:.0f} ms again from second {next(normal, 'never')} on"
     )
 
 
