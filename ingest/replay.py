@@ -101,18 +101,15 @@ def settings_for(directory: str | None) -> Settings:
 def sources(directory: Directory, held: contextlib.ExitStack) -> list[Source]:
     """The journals: those that nobody uses are locked until `held` ends, and read whole.
 
-    Of one in use, what its owner has shipped: the rest it ships itself, in its order.
+    Of one in use, what its owner has shipped: the rest it ships itself, in its order. OSError where the disk
+    does not give one.
     """
-    mine = set()
-    for each in directory.left_by_others():
-        held.callback(each.lock.release)
-        mine.add(each.number)
     found = []
     for number in directory.numbers():
         path = directory.path(number)
-        found.append(
-            Source(number, path, None if number in mine else cursor.trusted(directory.disk, path).position)
-        )
+        if free := directory.left(number):
+            held.callback(free.lock.release)
+        found.append(Source(number, path, None if free else cursor.trusted(directory.disk, path).position))
     return found
 
 

@@ -49,16 +49,25 @@ class Directory:
         Whoever has nothing to do with one releases its lock. One that the disk does not give is said, once,
         and not held: it keeps nobody from the others.
         """
-        return [held for number in self.numbers() if (held := self._left(number))]
+        return [held for number in self.numbers() if (held := self._usable(number))]
 
-    def _left(self, number: int) -> Held | None:
-        held = None
-        try:
-            if held := self._take(number):
+    def left(self, number: int) -> Held | None:
+        """The journal, if its owner is gone, now held here: its records are on stable storage.
+
+        OSError where the disk fails: it is not held.
+        """
+        if held := self._take(number):
+            try:
                 segments.seal(self.disk, held.path)
-        except OSError as error:
-            if held is not None:
+            except OSError:
                 held.lock.release()
+                raise
+        return held
+
+    def _usable(self, number: int) -> Held | None:
+        try:
+            held = self.left(number)
+        except OSError as error:
             if number not in self._unusable:
                 log.warning("%s cannot be taken, and is not shipped: %s", self.path(number), error)
             self._unusable.add(number)

@@ -117,6 +117,15 @@ async def test_a_journal_is_held_while_it_is_read_and_free_afterwards(written: W
     assert directory.own().number == 0
 
 
+async def test_a_journal_that_cannot_be_taken_is_no_journal_without_events(written: Written) -> None:
+    """Guard: exit code 0 says that all that is kept of the span was acknowledged."""
+    written.events(3)
+    written.journal.close()
+    (written.root / "1").touch()
+    with pytest.raises(OSError, match="File exists"):
+        await replayed(written, Kafka())
+
+
 async def test_what_kafka_refuses_for_good_lies_in_the_quarantine_and_the_others_arrive(
     written: Written,
 ) -> None:
