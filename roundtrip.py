@@ -37,7 +37,20 @@ def main(arguments: list[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return _pipe_closed()
+    except OSError as error:
+        return _disk_failed(error)
     return code
+
+
+def _disk_failed(error: OSError) -> int:
+    """A full or broken disk is no bug; most often it is the one that our output goes to."""
+    import errno  # noqa: PLC0415  late, as all of these
+
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+        raise error
+    _pipe_closed()
+    sys.stderr.write(f"roundtrip: {error.filename or 'the output'} cannot be written: {error.strerror}\n")
+    return NO
 
 
 def _answered(words: list[str]) -> int:

@@ -153,3 +153,17 @@ def test_a_reader_that_has_enough_is_no_error(words: str) -> None:
     finally:
         os.close(writer)
     assert (done.stderr, done.returncode) == (b"", 141)
+
+
+def test_a_full_disk_for_the_output_is_a_line_and_exit_code_1() -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "roundtrip", "--help"],
+            cwd=ROOT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=30,
+            check=False,
+        )
+    said = b"roundtrip: the output cannot be written: No space left on device\n"
+    assert (done.stderr, done.returncode) == (said, 1)
