@@ -27,8 +27,10 @@ TOGETHER_S: Final = (
 )
 LOOK_S: Final = 10.0
 REVISIT_S: Final = 600.0  # a journal in which nothing happens grows old all the same
+ROOM_SEGMENTS: Final = 2  # that the disk must have room for: seconds of traffic, and it is looked each second
 _HOUR_MS: Final = 3_600_000
 _GIB: Final = 1 << 30
+_MIB: Final = 1 << 20
 
 Spawn = Callable[[Coroutine[Any, Any, object], str], "asyncio.Task[Any]"]
 
@@ -44,7 +46,11 @@ def means(
         server=outage.of(f"Kafka at {settings.kafka}"),
         figures=figures,
         counters=counters,
-        limits=kept.Limits(settings.journal_kept_hours * _HOUR_MS, settings.journal_kept_gib * _GIB),
+        limits=kept.Limits(
+            settings.journal_kept_hours * _HOUR_MS,
+            settings.journal_kept_gib * _GIB,
+            settings.journal_segment_mib * _MIB * ROOM_SEGMENTS,
+        ),
         linger_s=settings.ship_linger_ms / 1000,
         clock=Clock(time.monotonic, lambda: time.time_ns() // 1_000_000),
     )
@@ -154,7 +160,11 @@ class Shipper:
             self._visited[held.number] = self._appearance(held)
 
     def _appearance(self, held: Held) -> object:
-        """What looks different when there is something to do: files, connections, logs, or the time."""
-        files = segments.numbers(self._means.disk, held.path)
+        """What looks different when there is something to do: files, connections, logs, room, or the time."""
+        try:
+            files = segments.numbers(self._means.disk, held.path)
+            short = kept.is_short(self._means.disk, held.path, self._means.limits)
+        except OSError:
+            return object()  # like nothing else: who tries to ship it says what is wrong
         period = self._means.clock.seconds() // REVISIT_S
-        return files, self._means.sender.cuts, self._means.watch.latest, period
+        return files, short, self._means.sender.cuts, self._means.watch.latest, period

@@ -186,7 +186,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     journal_kept_gib: Annotated[
         float,
         _about(
-            "GiB of acknowledged events that a journal keeps at most (there is one journal a process).",
+            "GiB of acknowledged events that a journal keeps at most (there is one journal a process); fewer"
+            " where the disk has no room for two more files.",
             "collector",
             ge=0,
             le=100_000,

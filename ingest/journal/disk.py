@@ -63,6 +63,9 @@ class Disk(Protocol):
     def lock(self, path: Path) -> Lock | None:
         """The lock on the file, which is made where there is none; None while another holds it."""
 
+    def free(self, directory: Path) -> int:
+        """How many bytes may still be written there."""
+
 
 class RealFile:
     """A file of the operating system."""
@@ -177,3 +180,8 @@ class RealDisk:
             os.close(descriptor)
             raise
         return RealLock(descriptor)
+
+    def free(self, directory: Path) -> int:
+        """How many bytes may still be written there."""
+        space = os.statvfs(directory)
+        return space.f_bavail * space.f_frsize

@@ -15,10 +15,11 @@ log = logging.getLogger(__name__)
 
 
 class Limits(NamedTuple):
-    """What is reached first ends the keeping."""
+    """What is reached first ends the keeping. room: bytes that stay free on the disk, for new events."""
 
     age_ms: float
     bytes: float
+    room: float = 0
 
 
 class Kept(NamedTuple):
@@ -62,13 +63,20 @@ def _opened(disk: Disk, directory: Path, number: int) -> tuple[int, int]:
         return file.size(), segments.header(file)[0].opened_ms
 
 
+def is_short(disk: Disk, directory: Path, limits: Limits) -> bool:
+    """Whether what is kept must give way to what comes."""
+    return disk.free(directory) < limits.room
+
+
 def tidy(disk: Disk, directory: Path, position: Position, limits: Limits, now_ms: int) -> int:
     """What need not be kept is gone; the bytes that are kept. OSError where the disk fails."""
     kept = acknowledged(disk, directory, position)
-    gone = surplus(kept, limits, now_ms)
+    fits = sum(each.bytes for each in kept) + disk.free(directory) - limits.room
+    gone = surplus(kept, limits._replace(bytes=min(limits.bytes, fits)), now_ms)
     for each in kept[:gone]:
         disk.remove(directory / segments.name(each.number))
     if gone:
         disk.sync_directory(directory)
-        log.info("%s: %d acknowledged segments removed", directory, gone)
+        why = "" if fits > limits.bytes else ": the disk has no more room"
+        log.info("%s: %d acknowledged segments removed%s", directory, gone, why)
     return sum(each.bytes for each in kept[gone:])

@@ -97,6 +97,7 @@ class Carrier:
         self._failures = 0
         self._complained = False
         self._finishing = False
+        self._stays = False
         self.kept_bytes = 0
 
     @property
@@ -241,12 +242,18 @@ class Carrier:
 
     async def _keep_house(self) -> None:
         now = self._means.clock.seconds()
-        if now - self._saved_at >= SAVE_S:
-            self._saved_at = now
-            await self.logbook.save()
-        if now - self._tidied_at >= TIDY_S:
+        saves = now - self._saved_at >= SAVE_S
+        if now - self._tidied_at >= TIDY_S or (saves and not self._stays and await self._is_short()):
             self._tidied_at = now
             await self._tidy()
+        if saves:
+            self._saved_at = now
+            await self.logbook.save()
+
+    async def _is_short(self) -> bool:
+        with contextlib.suppress(OSError):  # the journal itself says what is wrong with the disk
+            return await asyncio.to_thread(kept.is_short, self._means.disk, self._path, self._means.limits)
+        return False
 
     async def _tidy(self) -> None:
         """What need not be kept is gone. Only here, where the log that acknowledged it was just seen.
@@ -259,7 +266,10 @@ class Carrier:
                 kept.tidy, disk, self._path, self.logbook.position, limits, now_ms
             )
         except OSError as error:
+            self._stays = True
             log.warning("%s: acknowledged segments stay: %s", self._path, error)
+        else:
+            self._stays = False
 
     def _complain(self, error: Exception) -> None:
         """Said once until something is shipped again; that Kafka is away is said elsewhere."""

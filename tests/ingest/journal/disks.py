@@ -126,6 +126,7 @@ class SimulatedDisk:
         self.durable_names: dict[Path, Inode] = {}
         self.directories: set[Path] = {Path("/")}
         self.locked: set[Path] = set()
+        self.free_bytes = 1 << 40
         self.faults = Faults()
 
     def create(self, path: Path) -> File:
@@ -167,6 +168,10 @@ class SimulatedDisk:
             return None
         self.locked.add(path)
         return SimulatedLock(self, path)
+
+    def free(self, directory: Path) -> int:
+        self._parent(directory / "any")
+        return self.free_bytes
 
     def _parent(self, path: Path) -> None:
         if path.parent not in self.directories:

@@ -94,6 +94,27 @@ async def test_a_carrier_removes_what_is_too_old_and_says_what_is_kept(edge: Edg
     assert set(kafka.receipts) == set(edge.receipts)
 
 
+async def test_what_is_kept_gives_way_before_the_disk_is_full(edge: Edge, kafka: FakeKafka) -> None:
+    """Guard: a disk smaller than what may be kept would fill with what Kafka has, and take no more events."""
+    edge.limits = kept.Limits(24 * HOUR_MS, 1 << 30, room=10_000)
+    async with edge.carrying() as carrier:
+        await until(lambda: carrier.logbook.position == edge.journal.committed)
+        edge.disk.free_bytes = 10_000
+        edge.seconds += carrier_module.SAVE_S
+        await edge.turns()
+        assert len(numbers(edge)) == 5
+        edge.disk.free_bytes -= 1
+        edge.seconds += carrier_module.SAVE_S
+        await until(lambda: len(numbers(edge)) == 4)
+        edge.disk.free_bytes = 0
+        edge.seconds += carrier_module.SAVE_S
+        await until(lambda: len(numbers(edge)) == 1)
+        edge.accept(3)
+        edge.seconds += carrier_module.SAVE_S
+        await until(lambda: len(kafka.receipts) == 18)
+    assert set(kafka.receipts) == set(edge.receipts)
+
+
 async def test_what_is_not_acknowledged_stays_whatever_its_age_and_size(
     edge: Edge, kafka: FakeKafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
