@@ -9,7 +9,7 @@ import pytest
 from tests.ingest.shipper.fakes import Edge, FakeKafka
 
 
-async def _at_once(call: Callable[..., Any], *arguments: Any) -> Any:
+async def at_once(call: Callable[..., Any], *arguments: Any) -> Any:
     await asyncio.sleep(0)  # others go on meanwhile, as with a thread
     return call(*arguments)
 
@@ -18,7 +18,7 @@ async def _at_once(call: Callable[..., Any], *arguments: Any) -> Any:
 def _no_threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same order of things at each run; the tests with a real Kafka use threads."""
     if not request.node.get_closest_marker("stack"):
-        monkeypatch.setattr(asyncio, "to_thread", _at_once)
+        monkeypatch.setattr(asyncio, "to_thread", at_once)
 
 
 @pytest.fixture
