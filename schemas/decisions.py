@@ -155,7 +155,8 @@ class Quarantine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A record that could not be used, with all that is needed to use it later.
 
     identity: the receipt_id where it can be read, else the SHA-256 of the bytes, hex.
-    reader: who could not use it: `joiner`, `writer` or `notifier`.
+    reader: who could not use it: `collector`, `joiner`, `writer` or `notifier`. A record that Kafka
+        refused comes from the collector, and has no place: partition and offset are 0.
     value: the record's bytes, base64.
     """
 
