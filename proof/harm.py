@@ -126,7 +126,7 @@ def fail_disk(stack: OwnStack, seconds: float) -> None:
 
 
 def wipe_kafka(stack: OwnStack) -> None:
-    """Kafka's disk is lost while all others run: an empty broker is there instead, and `up` gave it topics."""
+    """Kafka's disk is lost while all others run; an empty broker is there instead, with topics from `up`."""
     with away(stack, "broker"):
         forget_kafka(stack)
     until(lambda: _has_topics(stack), "the new broker has no topics", READY_S)
