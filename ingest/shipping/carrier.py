@@ -165,7 +165,7 @@ class Carrier:
             if self._flight.records >= FLIGHT_RECORDS or self._flight.bytes >= FLIGHT_BYTES:
                 await self._flight.one_ended(self._means.linger_s)
                 continue
-            piece = reader.read(end, SLICE_BYTES)
+            piece = await asyncio.to_thread(reader.read, end, SLICE_BYTES)  # the disk may hang
             if piece.position == self._read:
                 return
             self._send(piece)

@@ -1,6 +1,8 @@
 """A journal on its way: in order, the cursor only over what was acknowledged, nothing twice without need."""
 
 import asyncio
+import threading
+from pathlib import Path
 
 import pytest
 
@@ -206,6 +208,27 @@ async def test_a_disk_that_cannot_be_read_is_tried_again(
     async with edge.carrying():
         await until(lambda: len(kafka.receipts) == 5)
     assert "Input/output error" in caplog.text
+
+
+async def test_a_disk_that_hangs_at_a_read_holds_up_nobody_else(
+    edge: Edge, kafka: FakeKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guard: the loop that reads for the shipper is the one that answers."""
+    monkeypatch.setattr(asyncio, "to_thread", asyncio.threads.to_thread)
+    edge.accept(3)
+    carrier = edge.carrier()
+    carrier.finish()
+    whole, in_loop = edge.disk.names, []
+
+    def names(directory: Path) -> list[str]:
+        in_loop.append(threading.current_thread() is threading.main_thread())
+        return whole(directory)
+
+    edge.disk.names = names  # type: ignore[method-assign]
+    await asyncio.wait_for(carrier.run(), 10)
+    assert len(kafka.receipts) == 3
+    assert in_loop
+    assert not any(in_loop)
 
 
 async def test_trouble_is_said_once_until_it_is_over(
