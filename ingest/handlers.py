@@ -14,6 +14,7 @@ from ingest.connections import Bounds, Connections, response
 from ingest.counters import Counters
 from ingest.edge import Edge
 from ingest.gate import Asked, BodyFault
+from ingest.listener import Listener
 from ingest.pulse import Pulse
 from service.lifetime import listening
 
@@ -21,7 +22,6 @@ BODY_S: Final = 10.0  # aiohttp itself never cuts a stalled body
 # At the stop, what is in work has this long, and as long again once it was told: the disk answers within 1 s,
 # and a stalled body must not eat the time that the journal needs to be shipped.
 FINISH_S: Final = 2.0
-WAITING_CONNECTIONS: Final = 1_024  # that the kernel keeps while the process is busy
 
 OtherHandler = Callable[[Any], Awaitable[web.StreamResponse]]
 
@@ -36,6 +36,7 @@ class Front:
         self._pulse = pulse
         self._others: Mapping[str, OtherHandler] = {}
         self._runner: web.ServerRunner | None = None
+        self._listener: Listener | None = None
 
     async def serve(self, host: str, port: int, others: Sequence[web.RouteDef] = ()) -> int:
         """Requests are answered there; the port that was taken (port 0 takes a free one).
@@ -47,12 +48,14 @@ class Front:
         connections = Connections(self._handle, self._bounds, self._counters, self._pulse)
         self._runner = web.ServerRunner(connections, handle_signals=False, shutdown_timeout=FINISH_S)
         await self._runner.setup()
+        self._listener = Listener(connections)
         with listening(host, port):
-            await web.TCPSite(self._runner, host, port, backlog=WAITING_CONNECTIONS, reuse_port=True).start()
-        return int(self._runner.addresses[0][1])
+            return await self._listener.open(host, port)
 
     async def close(self) -> None:
         """Nothing is accepted any more, and what was begun has been answered."""
+        if self._listener is not None:
+            self._listener.close()
         if self._runner is not None:
             await self._runner.cleanup()
 

@@ -199,7 +199,7 @@ PARTS: Final = ("overload", "slow", "cost")
 
 def run(stack: OwnStack, parts: list[str], callers: int, each: int) -> int:
     """0 when everything that was answered is stored, once."""
-    with Traffic(stack.addresses.collector, "load", Pace(rate=RATE)) as traffic:
+    with Traffic(stack.addresses.collector, "load", Pace(rate=RATE, connections=256)) as traffic:
         bench = Bench(stack, traffic)
         time.sleep(WARM_S)
         if "overload" in parts:
