@@ -1,4 +1,4 @@
-"""New callers are let in many at a time, on the event loop that collectors run on, and again after trouble."""
+"""New callers are let in many at a time, on the event loop that collectors run on, after trouble too."""
 
 import asyncio
 import errno
