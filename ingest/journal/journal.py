@@ -50,6 +50,7 @@ class Journal:
         self._begin = 0  # of the segment's first record
         self.previous: Predecessor | None = None
         self._reached = _Reached()
+        self._answered = Position()  # the end of what was answered before this epoch
 
     @property
     def path(self) -> Path | None:
@@ -91,6 +92,7 @@ class Journal:
             refused=self._refused,
         )
         self._open(header)
+        self._answered = self._reached.committed
         self._reached = _Reached(epoch, 0, Position(self._number, self._size))
         self._counters.epochs.inc()
         while self._empty:  # not before: the newest file's number must not come again
@@ -172,6 +174,8 @@ class Journal:
             self._refused = True
         if self.last:
             self.previous = Predecessor(epoch=self.epoch, last=self.last)
+        else:  # its header said where the epoch before ended, and may be gone: read no further until the next
+            self._reached = self._reached._replace(committed=self._answered)
 
     def _drop(self, file: File, path: Path) -> bool:
         """Whether a file without an answered record is gone: attempts must not fill a full disk.

@@ -161,6 +161,22 @@ def test_an_epoch_that_has_begun_says_what_was_refused_even_after_a_loss_of_powe
     assert entries_of(read(disk, running.committed)) == written
 
 
+def test_what_failed_is_not_shipped_while_the_epoch_after_it_has_failed_too() -> None:
+    """Guard: the dropped file's header alone said where the epoch before it ended."""
+    disk = SimulatedDisk()
+    running = journal(disk)
+    running.start()
+    written = commit(running, 3)
+    for count in (2, 1):
+        disk.faults.left["sync"] = 1
+        with pytest.raises(OSError):
+            commit(running, count)
+        assert entries_of(read(disk, end=running.committed)) == written
+        disk.faults.left.clear()
+        running.start()
+    assert entries_of(read(disk, end=running.committed)) == written
+
+
 def test_a_full_disk_is_not_filled_by_attempts() -> None:
     disk = SimulatedDisk()
     running = journal(disk)
