@@ -169,7 +169,7 @@ def test_what_failed_is_not_shipped_while_the_epoch_after_it_has_failed_too() ->
     written = commit(running, 3)
     for count in (2, 1):
         disk.faults.left["sync"] = 1
-        with pytest.raises(OSError):
+        with pytest.raises(OSError, match="output error"):
             commit(running, count)
         assert entries_of(read(disk, end=running.committed)) == written
         disk.faults.left.clear()
