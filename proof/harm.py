@@ -44,7 +44,8 @@ def kill_one(stack: OwnStack, part: str, which: int = 0) -> None:
     """One process of the part was killed, and the stack has put another in its place."""
     before = stack.addresses.processes[part]
     pid = before[which % len(before)]
-    os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):  # it had just ended by itself, and is replaced all the same
+        os.kill(pid, signal.SIGKILL)
     _replaced(stack, part, before, {pid})
 
 
