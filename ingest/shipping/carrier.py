@@ -48,6 +48,9 @@ class Sender(Protocol):
     def ship(self, records: Sequence[Outgoing]) -> asyncio.Future[Outcome]:
         """The future ends when the last was answered; it never fails."""
 
+    def renew(self) -> None:
+        """It is another producer in Kafka's eyes; counts as a connection that ended."""
+
 
 class Clock(NamedTuple):
     """The time: seconds from anywhere, Unix milliseconds, and how to wait."""
@@ -72,6 +75,20 @@ class Means(NamedTuple):
     limits: kept.Limits
     linger_s: float
     clock: Clock
+
+
+async def _read(reader: Reader, end: Position | None) -> Piece:
+    """The next slice, read in a thread, because the disk may hang.
+
+    Whoever is cancelled waits for it: a file closed under it might be another one by the time it is read.
+    """
+    reading = asyncio.ensure_future(asyncio.to_thread(reader.read, end, SLICE_BYTES))
+    try:
+        return await asyncio.shield(reading)
+    except asyncio.CancelledError:
+        await asyncio.wait({reading})
+        reading.exception()  # whatever it says, nobody asks any more
+        raise
 
 
 class _Again(Exception):
@@ -136,6 +153,7 @@ class Carrier:
         seen = await self._means.watch.look(self.logbook.cursor)
         if why := seen.why or self.logbook.displaced:
             await self.logbook.begin_again(seen.identities)
+            self._means.sender.renew()
             self._means.figures.new_logs.inc()
             log.warning("%s: Kafka has a new log: %s; all that is kept is shipped again", self._path, why)
         else:
@@ -165,7 +183,7 @@ class Carrier:
             if self._flight.records >= FLIGHT_RECORDS or self._flight.bytes >= FLIGHT_BYTES:
                 await self._flight.one_ended(self._means.linger_s)
                 continue
-            piece = await asyncio.to_thread(reader.read, end, SLICE_BYTES)  # the disk may hang
+            piece = await _read(reader, end)
             if piece.position == self._read:
                 return
             self._send(piece)

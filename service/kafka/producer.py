@@ -50,6 +50,7 @@ class Producer:
         self._swap = threading.Lock()  # a record never goes into a producer that was already emptied
         self._closing = threading.Event()
         self._flush_s = 0.0
+        self._retired: list[Any] = []
         self._client = self._fresh()
         self._thread = threading.Thread(target=self._poll, name="kafka-producer", daemon=True)
         self._thread.start()
@@ -185,8 +186,13 @@ class Producer:
             try:
                 self._client.poll(POLL_S)
             except ck.KafkaException as error:
-                self._replace(error)
+                log.warning("Kafka's client gave up (%s); a new one takes over", sentence(error.args[0]))
+                self.renew()
+            while self._retired:
+                self._empty(self._retired.pop(), 0.0)
             self._tell()
+        for client in self._retired:
+            self._empty(client, 0.0)
         self._empty(self._client, self._flush_s)
         self._tell()
 
@@ -196,13 +202,17 @@ class Producer:
             self._server.found()
         self._board.announce()
 
-    def _replace(self, error: ck.KafkaException) -> None:
-        """A new producer serves; what the old one held failed as Unavailable."""
-        log.warning("Kafka's client gave up (%s); a new one takes over", sentence(error.args[0]))
+    def renew(self) -> None:
+        """Another client serves, with another producer's number; what the old one held fails as Unavailable.
+
+        In another log too: an emptied Kafka gives old numbers out again, and two clients that use one at a
+        time may have what one sent taken for what the other did.
+        """
+        fresh = self._fresh()
         with self._swap:
             self._board.cuts += 1  # before the new one can take anything
-            old, self._client = self._client, self._fresh()
-        self._empty(old, 0.0)
+            self._retired.append(self._client)
+            self._client = fresh
 
     @staticmethod
     def _empty(client: Any, flush_s: float) -> None:

@@ -72,6 +72,7 @@ class FakeKafka:
         self.max_bytes = max_bytes
         self.refused: set[bytes] = set()
         self.asked = 0
+        self.renewed = 0
         self.wipe()
         self.cuts = 0
 
@@ -115,6 +116,10 @@ class FakeKafka:
         else:
             asyncio.get_running_loop().call_soon(self._answer, list(records), future)
         return future
+
+    def renew(self) -> None:
+        self.renewed += 1
+        self.cuts += 1
 
     def answer(self, index: int = 0) -> None:
         """One of those that wait is answered."""

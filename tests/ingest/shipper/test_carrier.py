@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ingest.journal.reader import Reader
 from ingest.journal.segments import Position
 from ingest.shipping import carrier as carrier_module
 from tests.ingest.shipper.fakes import Edge, FakeKafka, FakeTopic, until
@@ -229,6 +230,30 @@ async def test_a_disk_that_hangs_at_a_read_holds_up_nobody_else(
     assert len(kafka.receipts) == 3
     assert in_loop
     assert not any(in_loop)
+
+
+async def test_a_file_is_not_closed_while_it_is_read(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guard: its number may be another file's by then."""
+    monkeypatch.setattr(asyncio, "to_thread", asyncio.threads.to_thread)
+    edge.accept(3)
+    begun, may_end, seen = threading.Event(), threading.Event(), []
+
+    def read(_self: Reader, _end: Position | None, _max_bytes: int) -> None:
+        begun.set()
+        may_end.wait(10)
+        seen.append("read")
+        raise OSError("gone")
+
+    monkeypatch.setattr(Reader, "read", read)
+    monkeypatch.setattr(Reader, "close", lambda _self: seen.append("closed"))
+    work = asyncio.create_task(edge.carrier().run())
+    await asyncio.to_thread(begun.wait, 10)
+    work.cancel()
+    for _ in range(10):
+        await asyncio.sleep(0)  # a turn of the loop: whoever would close it has done so
+    may_end.set()
+    await asyncio.wait({work})
+    assert seen == ["read", "closed"]
 
 
 async def test_trouble_is_said_once_until_it_is_over(

@@ -87,6 +87,14 @@ async def ask(call: Callable[..., Any], *arguments: Any) -> Any:
     return await asyncio.to_thread(call, *arguments)
 
 
+async def test_another_producer_takes_over_and_counts_as_a_cut(kafka: Both) -> None:
+    before = kafka.sender.cuts
+    kafka.sender.renew()
+    outcome = await kafka.sender.ship(records(3))
+    assert (outcome.turned, outcome.lost, outcome.cuts) == ([], "", before + 1)
+    assert sum(last.offset + 1 for last in outcome.last.values()) == 3
+
+
 async def test_the_last_record_of_each_partition_lies_where_it_is_said_to_lie(kafka: Both) -> None:
     outcome = await kafka.sender.ship(records(50))
     assert outcome[1:] == ([], "", kafka.sender.cuts)
