@@ -11,7 +11,12 @@ _BLOCK_BYTES: Final = 4_096
 
 
 class File(Protocol):
-    """An open file. Every method raises OSError where the disk does."""
+    """An open file. Every method raises OSError where the disk does.
+
+    holes: how many blocks could not be read up to now.
+    """
+
+    holes: int
 
     def write(self, data: bytes) -> None:
         """All of it is appended; where it fails, some of it may be."""
@@ -72,6 +77,7 @@ class RealFile:
 
     def __init__(self, path: Path, flags: int) -> None:
         self._descriptor = os.open(path, flags | os.O_CLOEXEC, 0o640)
+        self.holes = 0
 
     def write(self, data: bytes) -> None:
         """All of it is appended; the kernel may take it in parts."""
@@ -100,6 +106,7 @@ class RealFile:
         except OSError as error:
             if error.errno != errno.EIO:
                 raise
+            self.holes += 1
             return bytes(size)
 
     def size(self) -> int:

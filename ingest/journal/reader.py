@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from ingest.journal import frames, segments
 from ingest.journal.disk import Disk, File
 from ingest.journal.frames import Entry
+from ingest.journal.patience import Patience
 from ingest.journal.segments import Header, Position
 
 log = logging.getLogger(__name__)
@@ -52,13 +53,23 @@ class Reader:
 
     owned: the journal is locked by this process, so that damage is set aside and what a crash cut is passed
     over. Else it only looks: at the live end it waits, where what is read may not be synced yet.
+    patience: when an owner takes for damage what the disk does not give; never, where there is none.
     """
 
-    def __init__(self, disk: Disk, directory: Path, start: Position, *, owned: bool) -> None:
+    def __init__(
+        self,
+        disk: Disk,
+        directory: Path,
+        start: Position,
+        *,
+        owned: bool,
+        patience: Patience | None = None,
+    ) -> None:
         self._disk = disk
         self._directory = directory
         self._position = start
         self._owned = owned
+        self._patience = patience
         self._segment: _Segment | None = None
         self._last = 0  # the number before the position, 0 where that is not known
 
@@ -96,6 +107,9 @@ class Reader:
             if not header.epoch and not self._owned:
                 file.close()
                 return None  # it is just being made
+            if not header.epoch and file.holes:
+                file.close()
+                raise _unread(self._directory, Position(number, offset))  # of all of it: no mere bad block
             self._segment = _Segment(number, file, header)
             self._position = Position(number, max(offset, begin))
         return self._segment
@@ -115,13 +129,13 @@ class Reader:
 
     def _piece(self, segment: _Segment, stop: int, end: Position | None, max_bytes: int) -> Piece | None:
         """What lies at the position, if only damage; None where it must be waited for."""
-        at = self._position.offset
+        at, holes = self._position.offset, segment.file.holes
         data = segment.file.read(at, min(max(max_bytes, frames.LEAST_BYTES), stop - at))
         entries, used = frames.decode(data, self._last)
         if not used and len(data) < (said := frames.length(data)) <= stop - at:
             entries, used = frames.decode(segment.file.read(at, said), self._last)
         if not used:
-            return self._damage(segment, stop, end)
+            return self._damage(segment, stop, end, holes)
         named = self._named(segment, end)
         if named is not None and named.refused and entries[-1].sequence > named.last:
             del entries[bisect_right(entries, named.last, key=_sequence) :]
@@ -129,6 +143,7 @@ class Reader:
         else:
             self._last = entries[-1].sequence
             self._position = Position(segment.number, at + used)
+        self._given(Position(segment.number, at), self._position)
         return Piece(entries, segment.header.epoch, self._position)
 
     def _named(self, segment: _Segment, end: Position | None) -> _Named | None:
@@ -147,18 +162,34 @@ class Reader:
         number = segment.number
         while (number := self._following(number + 1, end) or 0) > 0:
             with contextlib.closing(self._disk.open(self._directory / segments.name(number))) as file:
-                header, _ = segments.header(file)
+                header, begin = segments.header(file)
+            if not begin and file.holes:
+                self._wait(Position(number, 0))
+            self._given(Position(number, 0), Position(number, begin))
             if header.epoch:
                 return header
         return None
 
-    def _damage(self, segment: _Segment, stop: int, end: Position | None) -> Piece | None:
+    def _wait(self, place: Position) -> None:
+        """OSError where what an owner could not read there may yet be given."""
+        if self._owned and not (self._patience and self._patience.ends(place)):
+            raise _unread(self._directory, place)
+
+    def _given(self, begin: Position, end: Position) -> None:
+        if self._patience is not None:
+            self._patience.given(begin, end)
+
+    def _damage(self, segment: _Segment, stop: int, end: Position | None, holes: int) -> Piece | None:
         """The region from the position to the next good record, or to the end, is set aside.
+
+        holes: of the file, before the region was read; OSError where it has more now, while patience lasts.
 
         It is torn, and no answered record was in it, where it ends an epoch and nothing answered is missing.
         """
         at = self._position.offset
         good = segments.next_good(segment.file, at + 1, stop, self._last)
+        if segment.file.holes > holes:
+            self._wait(self._position)
         following = self._next_header(segment, end)
         committed = end is not None and end.segment == segment.number
         if good is None and not self._owned and following is None and not committed:
@@ -218,3 +249,9 @@ class Reader:
             for at in range(begin, stop, _COPY_BYTES):
                 file.write(source.read(at, min(_COPY_BYTES, stop - at)))
             file.sync()
+
+
+def _unread(directory: Path, place: Position) -> OSError:
+    path = directory / segments.name(place.segment)
+    why = f"the disk does not give what lies from {place.offset} on, and what is behind it waits"
+    return OSError(errno.EIO, why, str(path))

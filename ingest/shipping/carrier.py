@@ -10,6 +10,7 @@ from typing import Final, NamedTuple, Protocol
 from ingest.journal import kept
 from ingest.journal.counters import Counters
 from ingest.journal.disk import Disk
+from ingest.journal.patience import Patience
 from ingest.journal.reader import Piece, Reader
 from ingest.journal.segments import Position
 from ingest.new_log import Watch
@@ -106,6 +107,7 @@ class Carrier:
         self._path = path
         self._end = end
         self.logbook = Logbook(means.disk, path)
+        self._patience = Patience(means.clock.seconds)
         self._flight = InFlight()
         self._read = self.logbook.position
         self._cuts = 0
@@ -163,7 +165,9 @@ class Carrier:
         """Everything was shipped, after `finish`; raises _Again, Unavailable, or the disk's OSError."""
         clock = self._means.clock
         self._read = self.logbook.position
-        with contextlib.closing(Reader(self._means.disk, self._path, self._read, owned=True)) as reader:
+        disk, start = self._means.disk, self._read
+        reader = Reader(disk, self._path, start, owned=True, patience=self._patience)
+        with contextlib.closing(reader):
             while True:
                 began, finishing = clock.seconds(), self._finishing
                 await self._send_all(reader, self._end())

@@ -52,11 +52,13 @@ class Faults:
 
     sync: what was written is lost. late: it is stored, and the error is told all the same.
     room: bytes that may still be written before ENOSPC, None for any number.
+    unreadable: of every file these bytes cannot be read, and come as zeros.
     """
 
     def __init__(self) -> None:
         self.left: dict[str, int] = {}
         self.room: int | None = None
+        self.unreadable = range(0)
 
     def strike(self, operation: str) -> None:
         """EIO, if it is its turn."""
@@ -70,6 +72,7 @@ class SimulatedFile:
         self.inode = inode
         self._faults = faults
         self._open = True
+        self.holes = 0
 
     def _check(self) -> None:
         if not self._open:
@@ -101,7 +104,13 @@ class SimulatedFile:
 
     def read(self, offset: int, size: int) -> bytes:
         self._check()
-        return bytes(self.inode.content[offset : offset + size])
+        data = self.inode.content[offset : offset + size]
+        bad = self._faults.unreadable
+        begin, stop = max(bad.start, offset), min(bad.stop, offset + len(data))
+        if begin < stop:
+            data[begin - offset : stop - offset] = bytes(stop - begin)
+            self.holes += 1
+        return bytes(data)
 
     def size(self) -> int:
         self._check()

@@ -139,7 +139,9 @@ def test_blocks_that_cannot_be_read_come_as_zeros(tmp_path: Path, monkeypatch: p
         return pread(descriptor, size, offset)
 
     monkeypatch.setattr(os, "pread", bad)
+    assert (file.read(0, 4_096), file.holes) == (b"a" * 4_096, 0)
     assert file.read(100, 20_000) == b"a" * 3_996 + bytes(4_096) + b"a" * 1_808
+    assert file.holes == 1
     file.close()
 
 
