@@ -60,7 +60,8 @@ def run(args: argparse.Namespace) -> int:
     except OSError as error:
         raise Problem(f"{directory.root} cannot be read: {error}") from error
     sys.stdout.write(_json(found) if args.format == "json" else _text(found))
-    return 1 if any(each.damage for each in found.verified) else 0
+    damaged = any(each.damage for each in found.verified)
+    return 1 if damaged or any(each.unreadable for each in found.journals) else 0
 
 
 def directory_in(directory: Path) -> Directory:

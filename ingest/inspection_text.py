@@ -26,6 +26,8 @@ def _state(journal: State, now_s: float) -> Iterator[str]:
     held = f"{size(journal.bytes)} in {_many(journal.segments, 'file')}"
     since = f"received since {journal.kept_since}" if journal.kept_since else "no event"
     yield f"journal {journal.journal} ({owner}): {held}, {since}"
+    for each in journal.unreadable:
+        yield f"  CANNOT BE READ, and is not counted: {each}"
     if journal.unshipped_events:
         age = now_s - times.to_ms(journal.oldest_unshipped_at) / 1000
         yield (
@@ -33,7 +35,7 @@ def _state(journal: State, now_s: float) -> Iterator[str]:
             f" the oldest for {_duration(age)}"
         )
     else:
-        yield "  not shipped: nothing"
+        yield "  not shipped: nothing" + (" of what can be read" if journal.unreadable else "")
     yield f"  shipped up to: {journal.shipped_to or 'nothing'}"
     if journal.set_aside:
         regions = f"{_many(journal.set_aside, 'region')}, {size(journal.set_aside_bytes)}"

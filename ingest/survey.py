@@ -1,6 +1,7 @@
 """Survey: what is known of a journal from its files' ends, beside a collector that may be writing it."""
 
 import contextlib
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -40,6 +41,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     in_use: a running process owns it. shipped_to: file and offset up to which Kafka has acknowledged all.
     kept_since, oldest_unshipped_at: when the first event of all, and of those unshipped, was received.
     set_aside: regions that could not be read as events; their bytes lie in `damaged/`.
+    unreadable: what the disk does not give, and why; what is not in here counts without it.
     """
 
     journal: int
@@ -55,6 +57,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     oldest_unshipped_at: str
     set_aside: int
     set_aside_bytes: int
+    unreadable: list[str] = []
 
 
 class Found(NamedTuple):
@@ -105,15 +108,29 @@ def segments_of(disk: Disk, directory: Path) -> list[Found]:
 
     Nor is one that the disk does not give: to find that is verification's affair.
     """
-    there = []
+    return _segments(disk, directory)[0]
+
+
+def _segments(disk: Disk, directory: Path) -> tuple[list[Found], list[str]]:
+    """The segments, and what is to be said of those that the disk does not give."""
+    there, unreadable = [], []
     for number in segments.numbers(disk, directory):
-        with contextlib.suppress(OSError):
-            with contextlib.closing(disk.open(directory / segments.name(number))) as file:
+        path = directory / segments.name(number)
+        try:
+            with contextlib.closing(disk.open(path)) as file:
                 header, begin = segments.header(file)
                 found = Found(number, header, begin, file.size())
-            if header.epoch:
-                there.append(found)
-    return there
+                holes = file.holes
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            unreadable.append(f"{path}: {error.strerror}")
+            continue
+        if holes:
+            unreadable.append(f"{path}: {os.strerror(errno.EIO)}")
+        if header.epoch:
+            there.append(found)
+    return there, unreadable
 
 
 def pieces(
@@ -139,7 +156,7 @@ def pieces(
 
 def state(disk: Disk, directory: Path, shipped: Position) -> State:
     """What is known of the journal; shipped is its cursor's position."""
-    there = segments_of(disk, directory)
+    there, unreadable = _segments(disk, directory)
     runs = list(_runs(disk, directory, there))
     waiting = _waiting(disk, directory, runs, shipped)
     aside = [directory / DAMAGED / name for name in disk.names(directory / DAMAGED)]
@@ -157,6 +174,7 @@ def state(disk: Disk, directory: Path, shipped: Position) -> State:
         oldest_unshipped_at=waiting.oldest_at,
         set_aside=len(aside),
         set_aside_bytes=sum(each.stat().st_size for each in aside),
+        unreadable=unreadable,
     )
 
 

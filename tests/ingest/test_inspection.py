@@ -1,5 +1,7 @@
 """`roundtrip journal`: what it says, and how it ends."""
 
+import errno
+import os
 from pathlib import Path
 
 import msgspec
@@ -113,3 +115,25 @@ def test_the_command_changes_no_byte(written: Written, capsys: pytest.CaptureFix
     before = {path: path.stat().st_mtime_ns for path in written.root.rglob("*")}
     asked(written, capsys, "--verify")
     assert {path: path.stat().st_mtime_ns for path in written.root.rglob("*")} == before
+
+
+@pytest.mark.parametrize("refused", ["open", "pread"])
+def test_what_cannot_be_read_is_said_and_the_answer_is_no(
+    written: Written, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    """Guard: a journal without a single readable file was told as one that is all shipped."""
+    real = getattr(os, refused)
+
+    def fail(which: str | int, *others: int) -> object:
+        path = which if isinstance(which, Path) else Path(f"/proc/self/fd/{which}").readlink()
+        if path == written.file(1):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(which, *others)
+
+    monkeypatch.setattr(os, refused, fail)
+    code, text = asked(written, capsys)
+    assert code == 1
+    told = f"  CANNOT BE READ, and is not counted: {written.file(1)}: Input/output error"
+    assert told in text.splitlines()
+    assert "  not shipped: nothing of what can be read" in text.splitlines()
+    assert found(written, capsys).journals[0].unreadable == [f"{written.file(1)}: Input/output error"]
