@@ -23,7 +23,11 @@ class Limits(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """A segment of which Kafka has acknowledged everything. closed_ms: when the one after it was begun."""
+    """A segment of which Kafka has acknowledged everything.
+
+    closed_ms: when the one after it was begun, and no less than what any before it says: a clock that was
+    set back makes nothing older.
+    """
 
     number: int
     bytes: int
@@ -49,12 +53,13 @@ def acknowledged(disk: Disk, directory: Path, position: Position) -> list[Kept]:
     there = [number for number in segments.numbers(disk, directory) if number <= position.segment]
     if not there or there[-1] != position.segment:
         return []  # a position in no segment at all proves nothing
-    found = []
+    found: list[Kept] = []
+    latest_ms = 0
     opened = {number: _opened(disk, directory, number) for number in there}
     for number, following in pairwise(there):
         size, opened_ms = opened[number]
-        # A damaged header tells no time: then the segment is as young as its own beginning lets it be.
-        found.append(Kept(number, size, opened[following][1] or opened_ms))
+        latest_ms = max(latest_ms, opened_ms, opened[following][1])  # a damaged header tells no time
+        found.append(Kept(number, size, latest_ms))
     return found
 
 

@@ -76,6 +76,24 @@ def test_a_damaged_header_ends_no_keeping(edge: Edge) -> None:
     assert min(each.closed_ms for each in found) == edge.now_ms
 
 
+def test_a_clock_that_was_set_back_for_a_while_makes_nothing_older(kafka: FakeKafka) -> None:
+    """Guard: what was begun under the wrong clock, and the one before it, were removed after minutes."""
+    edge = Edge(kafka, segment_bytes=300)
+    edge.accept(3)
+    edge.now_ms -= 30 * HOUR_MS
+    for _ in range(3):
+        edge.accept(3)
+    edge.now_ms += 30 * HOUR_MS
+    edge.accept(3)
+    there, limits = numbers(edge), Limits(24 * HOUR_MS, 1 << 30)
+    assert len(there) == 5
+    for number in there:
+        kept.tidy(edge.disk, OWN, Position(number, 50), limits, edge.now_ms + HOUR_MS)
+    assert numbers(edge) == there
+    kept.tidy(edge.disk, OWN, Position(there[-1], 50), limits, edge.now_ms + 25 * HOUR_MS)
+    assert numbers(edge) == there[-1:]
+
+
 async def test_a_carrier_removes_what_is_too_old_and_says_what_is_kept(edge: Edge, kafka: FakeKafka) -> None:
     async with edge.carrying() as carrier:
         await until(lambda: carrier.logbook.position == edge.journal.committed)
