@@ -1,5 +1,6 @@
 """The directory of journals: one a process; one whose owner is gone is taken by whoever comes."""
 
+import errno
 import logging
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -42,6 +43,22 @@ class Directory:
         while (held := self._take(number)) is None:
             number += 1
         return held
+
+    def again(self, held: Held) -> Held:
+        """The journal is where it was and held, even if somebody removed its directory meanwhile.
+
+        OSError where the disk fails, or another process has taken its place.
+        """
+        if held.lock.named():
+            return held
+        new = self._take(held.number)
+        if new is None:
+            raise OSError(
+                errno.EEXIST, "somebody removed the journal, and another process has a new one there"
+            )
+        log.error("%s: somebody removed it while it was in use; it is made again", held.path)
+        held.lock.release()
+        return new
 
     def left_by_others(self) -> list[Held]:
         """Each journal whose owner is gone, now held here: its records are on stable storage.

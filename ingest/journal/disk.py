@@ -22,7 +22,10 @@ class File(Protocol):
         """All of it is appended; where it fails, some of it may be."""
 
     def sync(self) -> None:
-        """What was written is on stable storage. Where it fails, nobody may try again on this file."""
+        """What was written is on stable storage, under the file's name.
+
+        Where it fails, nobody may try again on this file; it fails where the file was removed, too.
+        """
 
     def read(self, offset: int, size: int) -> bytes:
         """So many bytes from there; fewer at the file's end. A block that cannot be read comes as zeros."""
@@ -36,6 +39,9 @@ class File(Protocol):
 
 class Lock(Protocol):
     """A lock that this process holds."""
+
+    def named(self) -> bool:
+        """Whether its file is still there; else another process may have the like."""
 
     def release(self) -> None:
         """Others may take it."""
@@ -76,6 +82,7 @@ class RealFile:
     """A file of the operating system."""
 
     def __init__(self, path: Path, flags: int) -> None:
+        self._path = path
         self._descriptor = os.open(path, flags | os.O_CLOEXEC, 0o640)
         self.holes = 0
 
@@ -86,8 +93,10 @@ class RealFile:
             view = view[os.write(self._descriptor, view) :]
 
     def sync(self) -> None:
-        """What was written is on stable storage, and the size that goes with it."""
+        """What was written is on stable storage, the size that goes with it, and has a name."""
         os.fdatasync(self._descriptor)
+        if not os.fstat(self._descriptor).st_nlink:
+            raise OSError(errno.ENOENT, "somebody removed the file while it was in use", str(self._path))
 
     def read(self, offset: int, size: int) -> bytes:
         """So many bytes from there; fewer at the file's end. A block that cannot be read comes as zeros."""
@@ -127,6 +136,10 @@ class RealLock:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+
+    def named(self) -> bool:
+        """Whether its file is still there."""
+        return os.fstat(self._descriptor).st_nlink > 0
 
     def release(self) -> None:
         """Others may take it."""

@@ -83,6 +83,8 @@ class Journal:
         """
         if self._held is None:
             self._recover(self._directory.own())
+        else:
+            self._held = self._directory.again(self._held)
         epoch = receipts.epoch(self._clock_ms(), self._draw(receipts.RANDOM_BYTES))
         header = Header(
             epoch=epoch,
@@ -183,6 +185,8 @@ class Journal:
         The next file that is made there makes it durable, too.
         """
         file.close()
+        if self._held is None or not self._held.lock.named():
+            return False  # what has the name now may be another owner's
         try:
             self._disk.remove(path)
         except OSError:

@@ -16,6 +16,7 @@ class Inode:
 
     clean: up to where the kernel believes that content is durable; a failed sync moves it on all the same.
     pristine: content as it was written, without what flipped. doubted: a sync of it has failed.
+    named: it has a name.
     """
 
     def __init__(self) -> None:
@@ -24,6 +25,7 @@ class Inode:
         self.clean = 0
         self.pristine = bytearray()
         self.doubted = False
+        self.named = True
 
     def sync(self) -> None:
         self.durable += bytes(self.clean - len(self.durable))
@@ -101,6 +103,8 @@ class SimulatedFile:
         self._faults.strike("sync")
         self.inode.sync()
         self._faults.strike("late")
+        if not self.inode.named:
+            raise OSError(errno.ENOENT, "removed while it was in use")
 
     def read(self, offset: int, size: int) -> bytes:
         self._check()
@@ -124,9 +128,14 @@ class SimulatedLock:
     def __init__(self, disk: "SimulatedDisk", path: Path) -> None:
         self._disk = disk
         self._path = path
+        self._inode = disk.files[path]
+
+    def named(self) -> bool:
+        return self._inode.named
 
     def release(self) -> None:
-        self._disk.locked.discard(self._path)
+        if self._inode.named:
+            self._disk.locked.discard(self._path)
 
 
 class SimulatedDisk:
@@ -156,9 +165,13 @@ class SimulatedDisk:
 
     def remove(self, path: Path) -> None:
         self.faults.strike("remove")
-        self.files.pop(path, None)
+        if node := self.files.pop(path, None):
+            node.named = False
+            self.locked.discard(path)
 
     def replace(self, source: Path, target: Path) -> None:
+        if node := self.files.get(target):
+            node.named = False
         self.files[target] = self.files.pop(source)
 
     def sync_directory(self, directory: Path) -> None:
@@ -201,5 +214,6 @@ class SimulatedDisk:
                 self.files.pop(path, None)
             else:
                 self.files[path] = stays
+                stays.named = True
                 stays.lose(pick)
         self.durable_names = dict(self.files)

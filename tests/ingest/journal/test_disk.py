@@ -77,6 +77,19 @@ def test_what_is_removed_is_gone_and_may_be_gone_before(disk: Disk, there: Path)
     file.close()
 
 
+def test_a_file_that_somebody_removed_is_not_synced(disk: Disk, there: Path) -> None:
+    """Guard: a live segment that was removed went on being written, and answered yes."""
+    disk.create(there / "new").close()
+    for gone in (lambda: disk.remove(there / "x"), lambda: disk.replace(there / "new", there / "x")):
+        file = disk.create(there / "x")
+        file.write(b"hello")
+        file.sync()
+        gone()
+        with pytest.raises(OSError, match="removed"):
+            file.sync()
+        file.close()
+
+
 def test_a_file_takes_another_ones_place(disk: Disk, there: Path) -> None:
     for name in ("old", "new"):
         file = disk.create(there / name)
@@ -96,8 +109,15 @@ def test_a_lock_has_one_holder(disk: Disk, there: Path) -> None:
     first.release()
     second = disk.lock(there / "lock")
     assert second is not None
-    second.release()
     assert disk.names(there) == ["lock"]
+    assert second.named()
+    disk.remove(there / "lock")
+    assert not second.named()
+    third = disk.lock(there / "lock")  # of another file
+    assert third is not None
+    second.release()
+    assert disk.lock(there / "lock") is None
+    third.release()
 
 
 def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:

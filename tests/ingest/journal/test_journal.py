@@ -340,3 +340,55 @@ def test_segments_lie_where_they_are_said_to_lie(tmp_path: Path) -> None:
     running.start()
     assert running.path == tmp_path / "0"
     assert running.committed.segment == 1
+
+
+def test_a_live_segment_that_somebody_removed_ends_its_epoch() -> None:
+    disk = SimulatedDisk()
+    running = journal(disk)
+    running.start()
+    commit(running, 2)
+    first = running.epoch
+    disk.remove(OWN / segments.name(1))
+    with pytest.raises(OSError, match="removed"):
+        commit(running, 1)
+    running.start()
+    commit(running, 1)
+    assert receipts_of(read(disk)) == [f"{running.epoch}-1"]
+    assert running.previous == Predecessor(epoch=first, last=2)
+
+
+def test_a_journal_that_somebody_removed_is_made_again_and_its_numbers_go_on() -> None:
+    """Its position is in use: files that began with 1 again would lie before it, and never be shipped."""
+    disk = SimulatedDisk()
+    running = journal(disk)
+    running.start()
+    commit(running, 2)
+    _remove_own(disk)
+    with pytest.raises(OSError, match="removed"):
+        commit(running, 1)
+    running.start()
+    commit(running, 1)
+    assert segments.numbers(disk, OWN) == [2]
+    assert receipts_of(read(disk)) == [f"{running.epoch}-1"]
+    assert disk.lock(OWN / "lock") is None
+
+
+def test_a_journal_that_another_process_has_by_now_is_not_written() -> None:
+    disk = SimulatedDisk()
+    running = journal(disk)
+    running.start()
+    _remove_own(disk)
+    other = journal(disk)
+    other.start()
+    with pytest.raises(OSError, match="removed"):
+        commit(running, 1)
+    for _ in range(2):
+        with pytest.raises(OSError, match="another process"):
+            running.start()
+    commit(other, 1)
+
+
+def _remove_own(disk: SimulatedDisk) -> None:
+    for path in [each for each in disk.files if each.parent == OWN]:
+        disk.remove(path)
+    disk.directories.discard(OWN)
