@@ -27,7 +27,7 @@ def _state(journal: State, now_s: float) -> Iterator[str]:
     since = f"received since {journal.kept_since}" if journal.kept_since else "no event"
     yield f"journal {journal.journal} ({owner}): {held}, {since}"
     for each in journal.unreadable:
-        yield f"  CANNOT BE READ, and is not counted: {each}"
+        yield f"  CANNOT BE READ, and may not be counted: {each}"
     if journal.unshipped_events:
         age = now_s - times.to_ms(journal.oldest_unshipped_at) / 1000
         yield (

@@ -120,6 +120,8 @@ def _segments(disk: Disk, directory: Path) -> tuple[list[Found], list[str]]:
             with contextlib.closing(disk.open(path)) as file:
                 header, begin = segments.header(file)
                 found = Found(number, header, begin, file.size())
+                for at in (begin, max(begin, found.size - _LOOK_BYTES)):  # its first events and its last
+                    file.read(at, _LOOK_BYTES)
                 holes = file.holes
         except FileNotFoundError:
             continue

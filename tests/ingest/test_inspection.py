@@ -133,7 +133,24 @@ def test_what_cannot_be_read_is_said_and_the_answer_is_no(
     monkeypatch.setattr(os, refused, fail)
     code, text = asked(written, capsys)
     assert code == 1
-    told = f"  CANNOT BE READ, and is not counted: {written.file(1)}: Input/output error"
+    told = f"  CANNOT BE READ, and may not be counted: {written.file(1)}: Input/output error"
     assert told in text.splitlines()
     assert "  not shipped: nothing of what can be read" in text.splitlines()
     assert found(written, capsys).journals[0].unreadable == [f"{written.file(1)}: Input/output error"]
+
+
+def test_events_that_cannot_be_read_behind_a_header_that_can_are_said(
+    written: Written, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written.events(100)
+    real = os.pread
+
+    def fail(descriptor: int, size: int, offset: int) -> bytes:
+        if offset + size > 4_096:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(descriptor, size, offset)
+
+    monkeypatch.setattr(os, "pread", fail)
+    code, text = asked(written, capsys)
+    assert code == 1
+    assert f"  CANNOT BE READ, and may not be counted: {written.file(1)}: Input/output error" in text
