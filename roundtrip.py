@@ -20,7 +20,7 @@ COMMANDS = {
     "report": ("console.report", "the reports; without a name, which there are"),
     "trace": ("console.trace", "the story of one transaction, conversion, receipt or order"),
     "lag": ("console.lag", "how far each consumer is behind"),
-    "journal": ("ingest.inspection", "what the collectors' journals hold, and whether it is whole"),
+    "journal": ("ingest.inspection.command", "what the collectors' journals hold, and whether it is whole"),
     "replay": ("ingest.replay", "ship journalled events again; counts nothing twice"),
 }
 

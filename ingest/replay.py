@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
-from ingest.inspection import add_dir_argument, directory_in
+from ingest.inspection.command import add_dir_argument, directory_in
+from ingest.inspection.survey import pieces, segments_of
 from ingest.journal import cursor
 from ingest.journal.directory import Directory
 from ingest.journal.segments import Position
 from ingest.shipping.turned_away import settle
-from ingest.survey import pieces, segments_of
 from service import moments, settings, stack_file
 from service.errors import Problem, Unavailable, Unreachable, Usage
 from service.kafka import Admin, Outcome, Outgoing, Producer

@@ -63,7 +63,7 @@ PURE = (
     "ingest/redirect.py",
     "ingest/answers.py",
     "ingest/cookies.py",
-    "ingest/inspection_text.py",
+    "ingest/inspection/text.py",
     "streams/decide.py",
     "streams/transaction.py",
     "streams/conversion.py",

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 import roundtrip
-from ingest import inspection, replay
+from ingest import replay
 from ingest.counters import Counters
-from ingest.inspection import ROOT
+from ingest.inspection import command as inspection
+from ingest.inspection.command import ROOT
 from ingest.journal import cursor, reader, segments
 from ingest.journal.counters import Counters as JournalCounters
 from ingest.shipper import LOOK_S, TOGETHER_S

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from ingest.inspection.survey import State, state
+from ingest.inspection.verification import Verification, Verified
 from ingest.journal import frames, segments
 from ingest.journal.counters import Counters
 from ingest.journal.directory import Directory
@@ -11,8 +13,6 @@ from ingest.journal.disk import Disk, RealDisk
 from ingest.journal.frames import Entry
 from ingest.journal.journal import Journal
 from ingest.journal.segments import Position
-from ingest.survey import State, state
-from ingest.verification import Verification, Verified
 from tests.ingest.fakes import NOW_MS
 
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 import roundtrip
-from ingest.inspection import Journals
+from ingest.inspection.command import Journals
 from ingest.journal import cursor
 from ingest.journal.cursor import Cursor
 from ingest.journal.disk import RealDisk

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from ingest.inspection.verification import Damage, Verification, Verified
 from ingest.journal.disk import File, RealDisk
-from ingest.verification import Damage, Verification, Verified
 from tests.ingest.written import Written
 
 

@@ -7,11 +7,11 @@ from typing import Final
 
 import msgspec
 
+from ingest.inspection.survey import pieces, segments_of
 from ingest.journal import segments
 from ingest.journal.disk import Disk
 from ingest.journal.reader import Piece
 from ingest.journal.segments import Position
-from ingest.survey import pieces, segments_of
 
 _NO_RECORDS: Final = "holds no events"
 _GAP: Final = "events lack here"

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from ingest.inspection.survey import Epoch, in_use
 from ingest.journal.directory import Directory
 from ingest.journal.disk import RealDisk
 from ingest.journal.segments import Position
-from ingest.survey import Epoch, in_use
 from tests.ingest.written import Written
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from ingest.survey import Epoch, State
-from ingest.verification import Damage, Verified
+from ingest.inspection.survey import Epoch, State
+from ingest.inspection.verification import Damage, Verified
 from schemas import times
 
 _SHOWN: Final = 10  # epochs of a journal; each start of a collector makes one

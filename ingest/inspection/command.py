@@ -10,12 +10,12 @@ from typing import Final
 
 import msgspec
 
-from ingest.inspection_text import lines, size
+from ingest.inspection.survey import State, state
+from ingest.inspection.text import lines, size
+from ingest.inspection.verification import Verification, Verified
 from ingest.journal import cursor
 from ingest.journal.directory import Directory
 from ingest.journal.disk import RealDisk
-from ingest.survey import State, state
-from ingest.verification import Verification, Verified
 from service import settings
 from service.errors import Problem, Usage
 from service.progress import Progress

@@ -1,0 +1,1 @@
+"""Inspection: what the journals hold, read beside collectors that may be writing them."""
