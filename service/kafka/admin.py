@@ -40,7 +40,7 @@ class Admin:
         self._prefix = settings.topic_prefix
         self._deadline_s = deadline_s
         self._server = outage_of(settings)
-        self._client = made(cka.AdminClient, connection(settings))
+        self._client = made(cka.AdminClient, connection(settings, error_cb=_unheard))
 
     def __enter__(self) -> Self:
         return self
@@ -50,6 +50,7 @@ class Admin:
 
     def _answer(self, future: Any) -> Any:
         """What Kafka answered; that it did ends an outage."""
+        self._client.poll(0)  # its complaints gather until somebody takes them: 1 MB a minute of an outage
         try:
             answer = future.result(self._deadline_s)
         except ck.KafkaException as error:
@@ -274,6 +275,10 @@ class Admin:
         found = self._found(topics)
         cluster = self.check()
         return {name.removeprefix(self._prefix): f"{cluster}:{each.topic_id}" for name, each in found.items()}
+
+
+def _unheard(_error: Any) -> None:
+    """A complaint may be old when it is taken, and whoever asks gets the error himself."""
 
 
 def _suffices(name: str, wanted: str, present: str) -> bool:

@@ -12,6 +12,7 @@ from deploy.kafka_server import KafkaServer
 from service import outage
 from service.errors import Problem, RecordsRefused, Unreachable
 from service.kafka import Admin, Outgoing, Partition, Producer, Reader, Record, Tail, TopicSpec, read_range
+from service.kafka import admin as admin_module
 from service.settings import Settings
 
 pytestmark = pytest.mark.stack
@@ -192,6 +193,18 @@ def test_no_broker_is_unreachable_within_the_deadline() -> None:
 
 
 @pytest.mark.kill
+def test_complaints_do_not_gather_in_who_asks_through_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guard: the library keeps each of them for somebody to take, 1 MB a minute."""
+    taken: list[object] = []
+    monkeypatch.setattr(admin_module, "_unheard", taken.append)
+    limit = time.monotonic() + DEADLINE_S
+    with Admin(Settings(kafka="127.0.0.1:1"), deadline_s=0.1) as admin:
+        while not taken:
+            assert time.monotonic() < limit
+            with pytest.raises(Unreachable):
+                admin.check()
+
+
 async def test_a_record_sent_while_the_broker_is_dead_arrives_when_it_is_back(
     facts: Settings, producer: Producer, broker: KafkaServer, caplog: pytest.LogCaptureFixture
 ) -> None:
