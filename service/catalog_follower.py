@@ -108,16 +108,17 @@ class Follower:
             self._loop.call_soon_threadsafe(act, *arguments)
 
     def _follow(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                self._read_log()
-            except (Unreachable, Unavailable) as error:
-                self._unreachable = str(error)
-                self._stopping.wait(RETRY_S)
+        with Admin(self._settings, ASK_S) as admin:  # one: a new one for each attempt costs memory for good
+            while not self._stopping.is_set():
+                try:
+                    self._read_log(admin)
+                except (Unreachable, Unavailable) as error:
+                    self._unreachable = str(error)
+                    self._stopping.wait(RETRY_S)
 
-    def _read_log(self) -> None:
+    def _read_log(self, admin: Admin) -> None:
         """Reads one log until the stop, or until another has taken its place."""
-        identity = self._identity()
+        identity = admin.log_identity(TOPIC)
         self._unreachable = ""
         tail = Tail(self._settings, TOPIC)
         sure_until = time.monotonic() + IDENTITY_S
@@ -129,17 +130,13 @@ class Follower:
                 if tail.at_end and not self.caught_up:
                     self._tell(self._reached_end)
                 if time.monotonic() > sure_until:
-                    if self._identity() != identity:
+                    if admin.log_identity(TOPIC) != identity:
                         log.warning("the topic %s is a new one; it is read from its start", TOPIC)
                         return
                     self._shelf.write()
                     sure_until = time.monotonic() + IDENTITY_S
         finally:
             tail.close()
-
-    def _identity(self) -> str:
-        with Admin(self._settings, ASK_S) as admin:
-            return admin.log_identity(TOPIC)
 
     def _reached_end(self) -> None:
         self.caught_up = True
