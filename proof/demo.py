@@ -50,7 +50,7 @@ def main() -> int:
     parser.add_argument("--clicks", type=int, default=CLICKS, help=f"clicks to play (default: {CLICKS})")
     parser.add_argument("--seed", type=int, default=1, help="another seed plays another day (default: 1)")
     args = parser.parse_args()
-    signal.signal(signal.SIGTERM, _interrupt)
+    heed_signals()
     try:
         return _shown(args.clicks, args.seed)
     except KeyboardInterrupt:
@@ -59,6 +59,12 @@ def main() -> int:
     except Problem as problem:
         sys.stderr.write(f"demo: {problem}\n")
         return problem.exit_code
+
+
+def heed_signals() -> None:
+    """Ctrl-C and SIGTERM end it; a shell that starts it in the background has the first one ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _interrupt)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

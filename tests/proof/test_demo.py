@@ -80,12 +80,15 @@ def test_being_told_to_end_cancels_what_runs() -> None:
             ended.append("in order")
             raise
 
-    before = signal.signal(signal.SIGTERM, demo._interrupt)
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, signal.SIG_IGN) for number in numbers]  # as a shell's `&` has it
     try:
+        demo.heed_signals()
         with pytest.raises(KeyboardInterrupt):
             asyncio.run(runs())
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
     assert ended == ["in order"]
 
 
