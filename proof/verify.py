@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 import msgspec
 
+from console.lag import GROUPS
 from proof import truth
 from proof.truth import Sent, Truth
 from service import stack_file
@@ -131,15 +132,18 @@ def compare(question: Question, clickhouse: ClickHouse) -> Iterator[str]:
 
 
 def is_caught_up(settings: Settings) -> bool:
-    """Whether every consumer group has committed all that there is; False where Kafka cannot be asked."""
+    """Whether every reader has committed all that there is for it; False where Kafka cannot be asked."""
     try:
         with Admin(settings) as admin:
-            committed = [offsets for group in admin.groups() if (offsets := admin.committed(group))]
-            ends = admin.end_offsets({topic for offsets in committed for topic, _ in offsets})
+            ends = admin.end_offsets({topic for topics in GROUPS.values() for topic in topics})
+            committed = {group: admin.committed(group) for group in GROUPS}
     except (Unreachable, Unavailable):
         return False
     return all(
-        offset >= ends.get(place, 0) for offsets in committed for place, (offset, _) in offsets.items()
+        committed[group].get((topic, number), (0, ""))[0] >= end
+        for group, topics in GROUPS.items()
+        for (topic, number), end in ends.items()
+        if topic in topics
     )
 
 

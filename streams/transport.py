@@ -149,7 +149,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # un
             heartbeat_interval_ms=session_ms // 4,
             rebalance_timeout_ms=60_000,  # what a batch and the closing of 64 states may take at the worst
             max_poll_interval_ms=600_000,  # a batch may wait for a broker that is away
-            metadata_max_age_ms=60_000,
+            # A broker that has just started may know no topic yet: then the group is joined with nothing to
+            # read, until the next look.
+            metadata_max_age_ms=5_000,
             **_security(settings),
         )
 
