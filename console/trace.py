@@ -41,8 +41,8 @@ _PARTS: Final = {
     "clicks": ("clicks", "received_at, receipt_id"),
     "impressions": ("impressions", "received_at, receipt_id"),
     "observations": ("observations", "received_at, receipt_id"),
-    "conversions": ("conversions", "goal_id, received_at, conversion_id"),
-    "history": ("conversion_history", "goal_id, version, conversion_id"),
+    "conversions": ("conversions", "goal_id, case_number, received_at, conversion_id"),
+    "history": ("conversion_history", "goal_id, case_number, version, conversion_id"),
     "deliveries": ("deliveries", "at, notice_id, attempt"),
 }
 _QUARANTINED = "SELECT * FROM quarantine WHERE key = {of:String} ORDER BY at LIMIT {most:UInt32}"
@@ -161,7 +161,8 @@ def _where(row: Row) -> str:
 
 def _conversion(row: Row, history: Iterable[Row]) -> list[str]:
     kind = "test conversion" if row["test"] else "conversion"
-    lines = [f"  {kind} {row['conversion_id']} of goal {row['goal_id']}: {_verdict(row)}"]
+    case = f"goal {row['goal_id']}{', case ' if row['case_number'] else ''}{row['case_number']}"
+    lines = [f"  {kind} {row['conversion_id']} of {case}: {_verdict(row)}"]
     credit = f"the {row['credited_by']} {row['click_receipt_id']}" if row["credited_by"] else "nothing yet"
     lines.append(
         f"      credited to {credit}; {row['observations']} observations: {', '.join(row['observed_by'])}"

@@ -91,8 +91,10 @@ class Conversion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """All conversions of one (transaction_id, goal_id), replacing what was emitted before.
+    """All conversions of one (transaction_id, goal_id, number), replacing what was emitted before.
 
+    number: empty, but for affiliate identifiers: there each order number is a case of its own, and a statement
+        without one by itself, under its receipt_id.
     version: (RULES_RELEASE << 32) + how many distinct facts the transaction has ever had.
     decided_at: the worker's clock; no part of the content.
     visits: the clicks and impressions credited here, whole, so that a lost state comes back from this topic.
@@ -100,6 +102,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     transaction_id: str
     goal_id: int
+    number: str = ""
     version: int
     decided_at: Time
     conversions: tuple[Conversion, ...] = ()
@@ -218,6 +221,6 @@ def decode(topic: str, value: bytes) -> AnyDecision:
     return decoded(_DECODERS[topic], value)
 
 
-def case_key(transaction_id: str, goal_id: int) -> bytes:
-    """The key by which the topic `conversions` is compacted."""
-    return f"{transaction_id}:{goal_id}".encode()
+def case_key(transaction_id: str, goal_id: int, number: str = "") -> bytes:
+    """The key by which the topic `conversions` is compacted; no two cases share one: an ID holds no colon."""
+    return f"{transaction_id}:{goal_id}{':' if number else ''}{number}".encode()

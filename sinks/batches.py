@@ -43,6 +43,7 @@ class _Case(msgspec.Struct):
     goal_id: int
     version: int
     decided_at: str
+    number: str = ""
 
 
 class _Delivery(msgspec.Struct):
