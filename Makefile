@@ -35,7 +35,7 @@ check: setup  ## lint, types and the fast tests, under a minute
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/ruff format --check --quiet $(CODE)
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest -q -m "$(FAST)" $(ARGS)
+	@$(BIN)/python -m pytest -q -n 3 --dist worksteal -m "$(FAST)" $(ARGS)
 
 test: setup chromium  ## everything: lint, types, all tests with the real Kafka, ClickHouse and browser
 	@$(BIN)/ruff check $(CODE)
