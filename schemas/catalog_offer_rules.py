@@ -8,6 +8,7 @@ from schemas import durations
 from schemas.catalog import Catalog, Derived, Goal, Offer, Price
 from schemas.catalog_complaints import Place
 from schemas.catalog_rules import Finding, Rule, currency, error, no_duplicates, template, warning
+from schemas.topics import CLICK_WINDOW_DAYS, DAY_MS, VIEW_WINDOW_DAYS
 
 _LABEL: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _HOST: Final = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*", re.ASCII)
@@ -38,8 +39,9 @@ def offers(catalog: Catalog) -> Iterator[Finding]:
             yield error((*place, "advertiser_id"), f"there is no advertiser {offer.advertiser_id}")
         yield from _urls(offer, place)
         yield from _permissions(catalog, offer, place)
-        for name in ("click_window", "view_window", "min_time"):
-            yield from _duration(getattr(offer, name), (*place, name))
+        yield from _duration(offer.click_window, (*place, "click_window"), CLICK_WINDOW_DAYS)
+        yield from _duration(offer.view_window, (*place, "view_window"), VIEW_WINDOW_DAYS)
+        yield from _duration(offer.min_time, (*place, "min_time"))
         yield from _proof(catalog, offer, place)
 
 
@@ -69,11 +71,16 @@ def _permissions(catalog: Catalog, offer: Offer, place: Place) -> Iterator[Findi
             yield error(at, f"there is no affiliate {one.id}")
 
 
-def _duration(text: str, place: Place) -> Iterator[Finding]:
+def _duration(text: str, place: Place, kept_days: int | None = None) -> Iterator[Finding]:
+    """A duration; of a window, none that outlasts the visits that it looks back to."""
     try:
-        durations.to_ms(text)
+        ms = durations.to_ms(text)
     except ValueError as fault:
         yield error(place, str(fault))
+        return
+    if kept_days is not None and ms > kept_days * DAY_MS:
+        reason = f"longer than {kept_days}d, which is how long a visit is kept: nothing later is credited"
+        yield error(place, reason)
 
 
 def _proof(catalog: Catalog, offer: Offer, place: Place) -> Iterator[Finding]:

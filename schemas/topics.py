@@ -8,9 +8,11 @@ import msgspec
 
 DAY_MS = 86_400_000
 
+# What the joiner keeps, by received_at; no offer's window may be longer (catalog_offer_rules).
 CLICK_WINDOW_DAYS = 30
-CORRECTION_WINDOW_DAYS = 120
-LATENESS_DAYS = 7
+VIEW_WINDOW_DAYS = 1
+CORRECTION_WINDOW_DAYS = 120  # from the first statement about a conversion
+LATENESS_DAYS = 7  # how late a fact may reach Kafka and still count as if it had come at once
 
 FACTS = ("clicks", "impressions", "pixels", "postbacks", "adjustments")
 DECISIONS = ("conversions", "notices", "deliveries", "quarantine", "refusals")

@@ -161,6 +161,13 @@ RULES = [
     ),
     ('click_window = "30d"', 'click_window = "30 days"', "offers[0].click_window", "not a duration"),
     ('view_window = "24h"', 'view_window = "1.5h"', "offers[0].view_window", "not a duration"),
+    (
+        'click_window = "30d"',
+        'click_window = "31d"',
+        "offers[0].click_window",
+        "longer than 30d",
+    ),
+    ('view_window = "24h"', 'view_window = "25h"', "offers[0].view_window", "longer than 1d"),
     ('min_time = "0s"', 'min_time = "0"', "offers[0].min_time", "not a duration"),
     ('repeat = "once"', 'dedupe_window = "x"', "offers[0].goals[0].dedupe_window", "not a duration"),
     ('token = "a token of more than sixteen", ', "", "offers[0].proof", "advertiser 1 has no postback.token"),
