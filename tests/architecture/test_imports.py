@@ -73,6 +73,7 @@ PURE = (
     "streams/grouping.py",
     "streams/merge.py",
     "streams/credit.py",
+    "streams/expiry.py",
     "streams/terms.py",
     "streams/notices.py",
     "sinks/bisect.py",
