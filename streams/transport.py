@@ -1,34 +1,32 @@
 """Faust's transport for whole fetches: one message is all that one poll of Kafka brought.
 
-Faust keeps membership, assignment, rebalances and lifecycle. Stock Faust hands on one record at a time
-(13 400 a CPU-second; whole fetches reach ten times that) and commits by counting acknowledged messages, which
-loses some (faust-streaming#606, #316, #596, and every exception in an agent acknowledges its event). So here:
+With the commit point (streams/commit.py), the reason why Faust can be used: it keeps membership, assignment,
+rebalances and lifecycle, while records do not pass through it one at a time (13 400 a CPU-second; whole
+fetches reach ten times that), and no queue, acknowledgement or restart of its own says where reading goes on:
 
-- A position is committed only after `handled` was called with it: when the effects are in Kafka. What Faust
-  acknowledges moves nothing, and a commit that failed is not taken for done.
 - After each assignment reading starts where `start_at` says, not at the committed offset.
-- Each slice of a fetch says where it began, so that the reader sees a hole that a rebalance left.
+- Each slice of a fetch says where it began, so that the reader sees a hole that a rebalance left; where
+  nothing new comes to show it, `look_for_holes` does.
 - Partitions are dealt out by range: those of one number meet in one worker, whatever the number of workers.
 """
 
 import asyncio
 import contextlib
 import logging
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, ClassVar, Final, NamedTuple
 
 import aiokafka
 import faust
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError
 from aiokafka.helpers import create_ssl_context
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
-from mode.utils.futures import notify
 
 from service import outage
 from service.settings import Settings
+from streams import commit
 
 log = logging.getLogger(__name__)
 FAUST_LOG: Final = logging.getLogger("faust.joiner")  # else mode names one as our module: its chatter as ours
@@ -40,7 +38,6 @@ MAX_PARTITION_BYTES: Final = 256 << 10  # prefetched for each of 5 topics x 64 p
 FETCH_WAIT_MS: Final = 500  # how long a broker may hold back an empty answer
 LOOK_S: Final = 2.0  # between two looks for a lost fetch
 CLOSE_S: Final = 5.0  # to leave the group; who does not is missed after the session's time
-COMMIT_S: Final = 5.0  # then it counts as failed, and the next one carries it
 
 StartAt = Callable[[frozenset[TP]], Awaitable[Mapping[TP, int] | None]]
 """For what is assigned now, where to begin. Takes as long as it must; None: a new assignment was quicker."""
@@ -114,23 +111,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # un
             log.warning("Kafka was not told that this worker leaves: %r", error)
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        """Whether Kafka has the offsets now. No answer ends the process: the next commit carries them."""
         kafka = outage.of(f"Kafka at {self.transport.settings.kafka}")
-        try:
-            async with asyncio.timeout(COMMIT_S):
-                await self._ensure_consumer().commit(
-                    {
-                        aiokafka.TopicPartition(tp.topic, tp.partition): offset
-                        for tp, offset in offsets.items()
-                    }
-                )
-        except (CommitFailedError, IllegalStateError):
-            return False  # a rebalance was quicker: the next owner reads these records again and knows them
-        except (KafkaError, TimeoutError) as error:
-            kafka.lost(f"offsets could not be committed: {error!r}")
-            return False
-        kafka.found()
-        return True
+        return await commit.told(kafka, self._ensure_consumer(), offsets)
 
     def _create_worker_consumer(self, transport: "FetchTransport") -> aiokafka.AIOKafkaConsumer:
         settings = transport.settings
@@ -156,28 +138,12 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # un
         )
 
 
-class Consumer(driver.Consumer):  # type: ignore[misc]  # untyped
+class Consumer(commit.CommittingConsumer):
     """Yields fetches; commits what was handled."""
 
     logger = FAUST_LOG
 
     transport: "FetchTransport"
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._handled: dict[TP, int] = {}
-        self.behind_since = 0.0
-        """Since when something is handled and not committed, by the monotonic clock; 0 when nothing is."""
-
-    def handled(self, offsets: Mapping[TP, int]) -> None:
-        """Everything before these offsets has taken effect: the next commit may say so."""
-        for tp, offset in offsets.items():
-            self._handled[tp] = max(offset, self._handled.get(tp, 0))
-        self.behind_since = self.behind_since or time.monotonic()
-
-    def uncommitted(self) -> int:
-        """How many partitions were handled further than is committed."""
-        return sum(offset > (self._committed_offset[tp] or 0) for tp, offset in self._handled.items())
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -196,10 +162,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # untyped
         offsets = await self.transport.start_at(assigned)
         if offsets is None:
             raise IllegalStateError("assigned anew")  # Faust's word for: wait for the next assignment
-        self._committed_offset.clear()
         await self.seek_wait(offsets)
-        # What lies before took effect earlier. Unsaid, a partition without new records would look behind.
-        self._handled = dict(offsets)
+        self.point.begin(offsets)
 
     async def rewind(self, offsets: Mapping[TP, int]) -> None:
         """Reading goes on at these offsets. Safe at any time: what was handled is known by its offset."""
@@ -222,9 +186,10 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # untyped
         """
         if self._unacked_messages or not self.flow_active:
             return {}
-        read = _positions(self._thread._ensure_consumer(), list(self._handled))  # noqa: SLF001  Faust's own way
-        ahead = {tp: offset for tp, offset in read.items() if offset > self._handled[tp]}
-        lost = {tp: self._handled[tp] for tp, offset in ahead.items() if before.get(tp) == offset}
+        handled = self.point.handled
+        read = _positions(self._thread._ensure_consumer(), list(handled))  # noqa: SLF001  Faust's own way
+        ahead = {tp: offset for tp, offset in read.items() if offset > handled[tp]}
+        lost = {tp: handled[tp] for tp, offset in ahead.items() if before.get(tp) == offset}
         for tp, offset in lost.items():
             log.warning("%s/%d: read to %d, handled to %d; reading again", *tp, ahead[tp], offset)
         if lost:
@@ -235,35 +200,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # untyped
         """What was in work is done and committed, and what was kept for these partitions is closed."""
         await super().on_partitions_revoked(revoked)
         await self.transport.released(frozenset(revoked))
-        for tp in revoked:
-            self._handled.pop(tp, None)
-
-    # Faust counts acknowledged offsets from here on; we do not.
-
-    def ack(self, message: Any) -> bool:
-        """Faust is done with a fetch, well or not: that lets it stop and rebalance, and commits nothing."""
-        message.acked = True
-        self._unacked_messages.discard(message)
-        notify(self._waiting_for_ack)
-        return True
-
-    def _filter_tps_with_pending_acks(self, topics: Iterable[Any] | None = None) -> Iterator[TP]:  # noqa: ARG002  Faust's
-        return iter(list(self._handled))
-
-    def _new_offset(self, tp: TP) -> int | None:
-        return self._handled.get(tp)
-
-    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        """Nothing: gaps are seen by the slices' bounds."""
-
-    async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:  # noqa: ARG002, FBT001, FBT002  Faust's
-        assigned = self.assignment()
-        mine = {tp: offset for tp, offset in offsets.items() if tp in assigned}
-        if not mine or not await self._commit(mine):
-            return False
-        self._committed_offset.update(mine)
-        self.behind_since = time.monotonic() if self.uncommitted() else 0.0
-        return True
+        self.point.drop(revoked)
 
     def on_buffer_full(self, tp: TP) -> None:
         """Nothing: a full queue makes the fetcher wait; no single partition is at fault."""

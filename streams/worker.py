@@ -163,7 +163,7 @@ class Worker:
         return _lasting(self._joiner.busy_since, STUCK_S, "one fetch is in work")
 
     def _uncommitted(self) -> str:
-        since = self._consumer.behind_since if self._consumer else 0.0
+        since = self._consumer.point.behind_since if self._consumer else 0.0
         return _lasting(since, STUCK_S, "what was handled is not committed")
 
     def _waiting(self) -> str:

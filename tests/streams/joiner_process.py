@@ -13,12 +13,12 @@ from service import lifetime
 from service.settings import Settings
 from streams import worker
 from streams.joiner import Joiner
-from streams.transport import Consumer
+from streams.transport import Consumer, ConsumerThread
 from tests.streams.joining import decide
 
 # By moment: the method after which, or before which, the process is no more.
 AFTER = {"stored": (Joiner, "_absorb"), "sent": (Joiner, "_send_once"), "handled": (Consumer, "handled")}
-BEFORE = {"committing": (Consumer, "_commit_offsets")}
+BEFORE = {"committing": (ConsumerThread, "_commit")}
 
 
 def die_at(moment: str, times: int) -> None:
