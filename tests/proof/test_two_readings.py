@@ -6,11 +6,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proof.expected import Expected, Statement, Visit, expect
-from schemas import times
+from proof import readings
 from schemas.catalog import Catalog, Permission, Price, Term
-from schemas.decisions import Conversion
-from schemas.facts import GOAL_UNRESOLVED, Adjustment, AnyFact, Click, Impression, Pixel, Postback
+from schemas.facts import GOAL_UNRESOLVED, AnyFact
 from streams.decide import decide_transaction
 from tests.streams import facts_of_a_shop as shop
 
@@ -92,61 +90,6 @@ OWN = st.sampled_from(["", "approved", "rejected", "pending"])
 def test_decide_and_the_naive_reading_agree(history: tuple[list[AnyFact], tuple[Catalog, ...]]) -> None:
     facts, versions = history
     decision = decide_transaction(facts, shop.history(*versions))
-    decided = [summed_up(goal, each) for goal, found in decision.cases.items() for each in found]
-    visits = [visit_of(fact) for fact in facts if isinstance(fact, Click | Impression)]
-    said = [statement_of(fact) for fact in facts if isinstance(fact, Pixel | Postback | Adjustment)]
-    naive = expect(visits, said, dict(enumerate(versions, start=1)))
+    decided = [readings.summed_up(goal, each) for goal, found in decision.cases.items() for each in found]
+    naive = readings.read(facts, dict(enumerate(versions, start=1)))
     assert sorted(decided, key=repr) == sorted(naive, key=repr)
-
-
-def summed_up(goal_id: int, conversion: Conversion) -> Expected:
-    return Expected(
-        goal_id=goal_id,
-        number=conversion.conversion_unique_id,
-        status=conversion.status,
-        reason=conversion.reason,
-        affiliate_id=conversion.affiliate_id,
-        payout=conversion.payout,
-        revenue=conversion.revenue,
-        payout_currency=conversion.payout_currency,
-        revenue_currency=conversion.revenue_currency,
-        observations=conversion.observations,
-        kinds=conversion.observed_by,
-        test=conversion.test,
-    )
-
-
-def visit_of(fact: Click | Impression) -> Visit:
-    return Visit(
-        kind="click" if isinstance(fact, Click) else "impression",
-        receipt=fact.receipt_id,
-        received_ms=times.to_ms(fact.received_at),
-        occurred_ms=times.to_ms(fact.occurred_at),
-        catalog_version=fact.catalog_version,
-        offer_id=fact.offer_id,
-        affiliate_id=fact.affiliate_id,
-        country=fact.country_code,
-        device=fact.device_type,
-        source=fact.source,
-        is_bot=fact.is_bot,
-        redirect_reason=fact.redirect_reason if isinstance(fact, Click) else 0,
-    )
-
-
-def statement_of(fact: Pixel | Postback | Adjustment) -> Statement:
-    own = {"payout": fact.payout, "revenue": fact.revenue} if isinstance(fact, Adjustment) else {}
-    return Statement(
-        kind=fact.kind,
-        receipt=fact.receipt_id,
-        received_ms=times.to_ms(fact.received_at),
-        occurred_ms=times.to_ms(fact.occurred_at),
-        catalog_version=fact.catalog_version,
-        offer_id=fact.offer_id,
-        goal=fact.goal,
-        amount=fact.sale_amount,
-        currency=fact.sale_currency,
-        status=fact.status,
-        number=fact.conversion_unique_id,
-        test=fact.test,
-        **own,
-    )
