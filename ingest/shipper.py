@@ -26,6 +26,7 @@ TOGETHER_S: Final = (
     3.0  # processes that start together have each taken one before anyone looks for what is left
 )
 LOOK_S: Final = 10.0
+MEASURE_S: Final = 2.0  # how old the figures of what waits may be
 REVISIT_S: Final = 600.0  # a journal in which nothing happens grows old all the same
 ROOM_SEGMENTS: Final = 2  # that the disk must have room for: seconds of traffic, and it is looked each second
 _HOUR_MS: Final = 3_600_000
@@ -69,7 +70,6 @@ class Shipper:
         self._unreadable: set[int] = set()
         self._closing = False
         self._work: asyncio.Task[Any] | None = None
-        means.figures.ask(self.backlog)
 
     def start(self, spawn: Spawn) -> None:
         """It ships until it is closed."""
@@ -92,19 +92,23 @@ class Shipper:
         if self._own is not None:
             await self._own.logbook.save()
 
-    def backlog(self) -> Backlog:
-        """What our own journal has that Kafka has not acknowledged."""
+    async def backlog(self) -> Backlog:
+        """What our own journal has that Kafka has not acknowledged, which the metrics say from now on.
+
+        Read in a thread: answers do not wait for a disk that hangs.
+        """
         if self._own is None or self._measure is None:
             return Backlog()
         cursor = self._own.logbook.cursor
         tail = Tail(*self._journal.how_far(), self._journal.committed)
-        with contextlib.suppress(OSError):  # the journal itself says what is wrong with the disk
-            return self._measure.backlog(cursor, tail, self._means.clock.now_ms())
-        return Backlog()
+        found = await asyncio.to_thread(self._measure.backlog, cursor, tail, self._means.clock.now_ms())
+        self._means.figures.waits(found)
+        return found
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
-            others = [group.create_task(self._means.watch.run()), group.create_task(self._ship_left())]
+            besides = (self._means.watch.run(), self._ship_left(), self._measure_often())
+            others = [group.create_task(each) for each in besides]
             await self._ship_own()
             for task in others:
                 task.cancel()
@@ -120,6 +124,13 @@ class Shipper:
         if self._closing:
             self._own.finish()
         await self._own.run()
+
+    async def _measure_often(self) -> None:
+        """For ever: the metrics say what waits."""
+        while True:
+            await asyncio.sleep(MEASURE_S)
+            with contextlib.suppress(OSError):  # the journal itself says what is wrong with the disk
+                await self.backlog()
 
     async def _ship_left(self) -> None:
         """For ever: journals whose owners are gone are shipped."""

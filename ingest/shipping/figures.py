@@ -1,14 +1,12 @@
 """Figures of the shipping: what it tells Prometheus."""
 
-from collections.abc import Callable
-
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from ingest.shipping.backlog import Backlog
 
 
 class Figures:
-    """The shipper's metrics. `backlog` is what it says at each look that it has not shipped yet."""
+    """The shipper's metrics."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.acknowledged = Counter(
@@ -46,8 +44,8 @@ class Figures:
             registry=registry,
         )
 
-    def ask(self, backlog: Callable[[], Backlog]) -> None:
-        """From now on each look at the metrics asks what waits."""
-        self._waiting.set_function(lambda: backlog().events)
-        self._bytes.set_function(lambda: backlog().bytes)
-        self._oldest.set_function(lambda: backlog().oldest_s)
+    def waits(self, backlog: Backlog) -> None:
+        """So much waits."""
+        self._waiting.set(backlog.events)
+        self._bytes.set(backlog.bytes)
+        self._oldest.set(backlog.oldest_s)

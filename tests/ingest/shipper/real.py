@@ -148,7 +148,11 @@ class RealEdge:
 
     async def shipped(self) -> None:
         """Kafka has acknowledged everything."""
-        await until(lambda: self.shipper.backlog().events == 0 and self.shipper._own)
+        await until(lambda: self.shipper._own)
+        limit = time.monotonic() + DEADLINE_S
+        while (await self.shipper.backlog()).events:
+            assert time.monotonic() < limit
+            await asyncio.sleep(0.01)
 
     async def close(self, grace_s: float = 10.0) -> None:
         await self.shipper.close(grace_s)

@@ -1,6 +1,7 @@
 """A collector's shipper: its own journal and those left by others; what a stop still ships."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 
 import pytest
@@ -10,14 +11,14 @@ from ingest.journal import frames
 from ingest.journal.directory import Directory
 from ingest.journal.segments import Position
 from ingest.shipper import Shipper
-from ingest.shipping.backlog import Backlog
+from ingest.shipping.backlog import Backlog, Measure
 from tests.ingest.journal.samples import put
 from tests.ingest.shipper.fakes import ROOT, Edge, FakeKafka, until
 
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPENED_S", "TOGETHER_S", "LOOK_S"):
+    for name in ("OPENED_S", "TOGETHER_S", "LOOK_S", "MEASURE_S"):
         monkeypatch.setattr(shipper_module, name, 0.001)
 
 
@@ -52,7 +53,7 @@ def left_behind(edge: Edge, count: int) -> list[str]:
 async def test_what_the_journal_commits_is_shipped_until_the_stop(
     edge: Edge, kafka: FakeKafka, shipper: Shipper
 ) -> None:
-    assert shipper.backlog() == Backlog()
+    assert await shipper.backlog() == Backlog()
     start(shipper)
     edge.accept(10)
     await until(lambda: len(kafka.receipts) == 10)
@@ -60,7 +61,7 @@ async def test_what_the_journal_commits_is_shipped_until_the_stop(
     await shipper.close(5)
     assert sorted(kafka.receipts) == sorted(edge.receipts)
     assert edge.saved.position == edge.journal.committed
-    assert edge.count("roundtrip_shipping_waiting_events") == 0
+    assert await shipper.backlog() == Backlog()
 
 
 async def test_a_stop_ends_with_the_grace_and_the_cursor_says_how_far_it_came(
@@ -75,8 +76,39 @@ async def test_a_stop_ends_with_the_grace_and_the_cursor_says_how_far_it_came(
     await until(lambda: kafka.held)
     await shipper.close(0.02)
     assert edge.saved.position == reached
-    assert edge.count("roundtrip_shipping_waiting_events") == 5
+    assert (await shipper.backlog()).events == 5
+
+
+async def test_the_metrics_say_what_waits(edge: Edge, kafka: FakeKafka, shipper: Shipper) -> None:
+    kafka.hold = True
+    start(shipper)
+    edge.accept(5)
+    await until(lambda: edge.count("roundtrip_shipping_waiting_events") == 5)
     assert edge.count("roundtrip_shipping_waiting_bytes") > 0
+    kafka.release()
+    await until(lambda: edge.count("roundtrip_shipping_waiting_events") == 0)
+
+
+async def test_a_disk_that_hangs_while_what_waits_is_measured_holds_up_nobody(
+    edge: Edge, kafka: FakeKafka, shipper: Shipper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kafka.hold = True
+    hanging, go_on = threading.Event(), threading.Event()
+
+    def hangs(*_: object) -> Backlog:
+        hanging.set()
+        assert go_on.wait(10)
+        return Backlog()
+
+    monkeypatch.setattr(Measure, "backlog", hangs)
+    start(shipper)
+    edge.accept(5)
+    try:
+        await until(hanging.is_set)  # in the loop this would never be asked
+        kafka.release()
+        await until(lambda: len(kafka.receipts) == 5)
+    finally:
+        go_on.set()
 
 
 async def test_a_stop_does_not_wait_for_a_kafka_that_is_known_to_be_away(
