@@ -1,0 +1,183 @@
+"""A worker writes and sends only while its group counts on it; what it has in work otherwise is dropped."""
+
+import asyncio
+import hashlib
+import inspect
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.consumer.group_coordinator import CoordinatorGroupRebalance, GroupCoordinator
+from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
+
+from service.errors import Unavailable
+from streams import fence as module
+from streams.fence import Fence, Fenced
+
+SESSION_S = 10.0
+
+# What the fence listens to in aiokafka, by the digest of its source.
+RELIED_ON = {
+    GroupCoordinator._send_req: "fa4b12e914ce",
+    GroupCoordinator._do_heartbeat: "dc1d6632aaa6",
+    GroupCoordinator.reset_generation: "537aa37c531b",
+    CoordinatorGroupRebalance._send_sync_group_request: "7429ca078ddf",
+}
+HEARTBEAT = HeartbeatRequest("g", 1, "m")
+SYNC = SyncGroupRequest("g", 1, "m", "", [])
+WELL, UNKNOWN_MEMBER, REBALANCING = 0, 25, 27
+
+
+@pytest.mark.parametrize("function", RELIED_ON, ids=lambda each: each.__qualname__)
+def test_aiokafka_still_says_what_the_fence_listens_to(function: Any) -> None:
+    digest = hashlib.sha256(inspect.getsource(function).encode()).hexdigest()[:12]
+    assert digest == RELIED_ON[function], (
+        f"aiokafka's {function.__qualname__} is no longer the code that streams/fence.py was written for: read"
+        f" it, see whether the fence still hears each answer of the coordinator, then write {digest} here"
+    )
+
+
+class Clock:
+    now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def fence(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Fence:
+    monkeypatch.setattr(module, "POLL_S", 0.0)
+    return Fence(SESSION_S, clock)
+
+
+@pytest.fixture
+def going_on() -> asyncio.Event:
+    return asyncio.Event()
+
+
+def test_who_never_joined_was_given_nothing_that_others_could_have(fence: Fence) -> None:
+    assert fence.is_open
+
+
+def test_it_shuts_when_the_group_was_not_heard_for_the_sessions_time(fence: Fence, clock: Clock) -> None:
+    fence.confirmed(clock())
+    clock.now_s += SESSION_S - 0.1
+    assert fence.is_open
+    clock.now_s += 0.2
+    assert not fence.is_open
+
+
+def test_the_time_counts_from_the_asking_not_from_the_answer(fence: Fence, clock: Clock) -> None:
+    asked_at = clock()
+    clock.now_s += SESSION_S + 1  # stopped between the two
+    fence.confirmed(asked_at)
+    assert not fence.is_open
+
+
+async def test_whoever_waits_goes_on_when_the_group_answers(
+    fence: Fence, clock: Clock, going_on: asyncio.Event
+) -> None:
+    fence.confirmed(clock())
+    clock.now_s += SESSION_S + 1
+    waiting = asyncio.ensure_future(fence.passed(going_on))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    fence.confirmed(clock())
+    await asyncio.wait_for(waiting, 10)
+
+
+async def test_whoever_waits_gives_up_when_the_group_does_not_know_it_any_more(
+    fence: Fence, clock: Clock, going_on: asyncio.Event
+) -> None:
+    fence.confirmed(clock())
+    clock.now_s += SESSION_S + 1
+    waiting = asyncio.ensure_future(fence.passed(going_on))
+    await asyncio.sleep(0)
+    fence.lost()
+    with pytest.raises(Fenced):
+        await asyncio.wait_for(waiting, 10)
+
+
+async def test_a_stop_waits_for_no_answer(fence: Fence, clock: Clock, going_on: asyncio.Event) -> None:
+    fence.confirmed(clock())
+    clock.now_s += SESSION_S + 1
+    going_on.set()
+    with pytest.raises(Unavailable):
+        await fence.passed(going_on)
+
+
+def test_a_new_assignment_opens_it_again(fence: Fence, clock: Clock) -> None:
+    fence.lost()
+    assert not fence.is_open
+    fence.confirmed(clock())
+    assert fence.is_open
+
+
+class Coordinator:
+    """As aiokafka's: sends requests and forgets who it was."""
+
+    def __init__(self, answer: object = None) -> None:
+        self.answer = answer
+        self.forgotten = 0
+
+    async def _send_req(self, _request: object) -> object:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    def reset_generation(self) -> None:
+        self.forgotten += 1
+
+
+@pytest.mark.parametrize(("asked", "answer"), [(HEARTBEAT, WELL), (HEARTBEAT, REBALANCING), (SYNC, WELL)])
+async def test_a_coordinator_that_knows_the_member_opens_it(
+    fence: Fence, clock: Clock, asked: object, answer: int
+) -> None:
+    fence.confirmed(clock() - SESSION_S - 1)
+    coordinator = Coordinator(SimpleNamespace(error_code=answer))
+    fence.listen(coordinator)
+    assert await coordinator._send_req(asked) == SimpleNamespace(error_code=answer)
+    assert fence.is_open
+
+
+COMMITTED = SimpleNamespace(topics=[])  # a commit's answer has an error for each partition, none of its own
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        (HEARTBEAT, SimpleNamespace(error_code=UNKNOWN_MEMBER)),
+        (SYNC, SimpleNamespace(error_code=REBALANCING)),
+        (SimpleNamespace(), COMMITTED),
+    ],
+)
+async def test_any_other_answer_says_nothing(
+    fence: Fence, clock: Clock, asked: object, answer: object
+) -> None:
+    fence.confirmed(clock() - SESSION_S - 1)
+    coordinator = Coordinator(answer)
+    fence.listen(coordinator)
+    assert await coordinator._send_req(asked) is answer
+    assert not fence.is_open
+
+
+async def test_a_request_that_fails_says_nothing_and_fails(fence: Fence, clock: Clock) -> None:
+    fence.confirmed(clock() - SESSION_S - 1)
+    coordinator = Coordinator(ConnectionError("gone"))
+    fence.listen(coordinator)
+    with pytest.raises(ConnectionError):
+        await coordinator._send_req(HEARTBEAT)
+    assert not fence.is_open
+
+
+def test_a_member_that_kafka_forgot_is_out_and_joins_anew(fence: Fence) -> None:
+    coordinator = Coordinator()
+    fence.listen(coordinator)
+    coordinator.reset_generation()
+    assert not fence.is_open
+    assert coordinator.forgotten == 1
