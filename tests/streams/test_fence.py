@@ -32,8 +32,8 @@ WELL, UNKNOWN_MEMBER, REBALANCING = 0, 25, 27
 def test_aiokafka_still_says_what_the_fence_listens_to(function: Any) -> None:
     digest = hashlib.sha256(inspect.getsource(function).encode()).hexdigest()[:12]
     assert digest == RELIED_ON[function], (
-        f"aiokafka's {function.__qualname__} is no longer the code that streams/fence.py was written for: read"
-        f" it, see whether the fence still hears each answer of the coordinator, then write {digest} here"
+        f"aiokafka's {function.__qualname__} is no longer what streams/fence.py was written for: read it, see"
+        f" whether the fence still hears each answer of the coordinator, then write {digest} here"
     )
 
 
