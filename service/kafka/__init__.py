@@ -6,6 +6,7 @@ Topics and groups are named without ROUNDTRIP_TOPIC_PREFIX outside this package;
 from service.kafka.admin import Admin
 from service.kafka.connection import asked
 from service.kafka.producer import Producer
+from service.kafka.ranges import Ranges, Stretch
 from service.kafka.readback import records_at
 from service.kafka.reader import Reader
 from service.kafka.records import Description, Outgoing, Partition, Record, TopicSpec, told_together
@@ -19,8 +20,10 @@ __all__ = [
     "Outgoing",
     "Partition",
     "Producer",
+    "Ranges",
     "Reader",
     "Record",
+    "Stretch",
     "Tail",
     "TopicSpec",
     "Turned",
