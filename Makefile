@@ -7,7 +7,7 @@ CODE := roundtrip.py schemas service ingest streams sinks console deploy proof t
 FAST := not stack and not browser and not kill
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up check test bench kills availability load chromium schemas lock clean
+.PHONY: help setup demo up check test bench kills availability load joining joinerkills chromium schemas lock clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -54,6 +54,12 @@ availability: setup  ## Kafka, ClickHouse and the joiner gone for ten minutes; A
 
 load: setup  ## overload by class, slow callers, and what a click costs the collector; ARGS="overload slow cost"
 	@$(BIN)/python -m proof.load $(ARGS)
+
+joining: setup  ## what the joiner costs: CPU, memory with millions of transactions, hot keys, a lost state; ARGS="memory"
+	@$(BIN)/python -m proof.joining $(ARGS)
+
+joinerkills: setup  ## joiner and Kafka killed under load, states lost, replays: the result is compared; ARGS="--kills 100"
+	@$(BIN)/python -m proof.joiner_kills $(ARGS)
 
 chromium:
 	@tests/chromium.sh

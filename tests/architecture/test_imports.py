@@ -24,9 +24,9 @@ MAY_IMPORT = {
 DOORS = {
     "confluent_kafka": {"service/kafka/"},
     "clickhouse_connect": {"service/clickhouse.py"},
-    "faust": {"streams/"},
+    "faust": {"streams/", "proof/peers.py"},
     "mode": {"streams/"},
-    "aiokafka": {"streams/"},
+    "aiokafka": {"streams/", "proof/peers.py"},
     "rocksdict": {"streams/state.py", "streams/store.py", "sinks/memory.py"},
     "aiohttp": {"service/health.py", "ingest/", "sinks/dial.py", "console/web.py", "proof/"},
     "prometheus_client": {"service/", "ingest/", "streams/", "sinks/"},
