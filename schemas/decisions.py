@@ -93,7 +93,7 @@ class Conversion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Case(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """All conversions of one (transaction_id, goal_id, number), replacing what was emitted before.
 
-    number: empty, but for affiliate identifiers: there each order number is a case of its own, and a statement
+    number: only with affiliate identifiers, where each order number is a case of its own, and a statement
         without one by itself, under its receipt_id.
     version: (RULES_RELEASE << 32) + how many distinct facts the transaction has ever had.
     decided_at: the worker's clock; no part of the content.

@@ -13,16 +13,20 @@ from schemas import times
 from schemas.wire import decoded
 
 Time = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
-TransactionId = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-ReceiptId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-z]{23}-[0-9]{1,19}$")]
-Epoch = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-z]{23}$")]
+# Keys are made of IDs with a colon or a zero byte between them. (?!\n): to Python `$` also stands before a
+# line's end.
+TransactionId = Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[0-9A-Za-z]+$(?!\n)")]
+ReceiptId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-z]{23}-[0-9]{1,19}$(?!\n)")]
+Epoch = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-z]{23}$(?!\n)")]
 Sequence = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 Id = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+UInt16 = Annotated[int, msgspec.Meta(ge=0, le=2**16 - 1)]  # the tables' types
+UInt32 = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 GoalId = Annotated[int, msgspec.Meta(ge=-1, le=2**31 - 1)]
 Text = Annotated[str, msgspec.Meta(max_length=500)]  # TUNE's limit for sub IDs
 Url = Annotated[str, msgspec.Meta(max_length=8192)]
 Amount = Annotated[Decimal, msgspec.Meta()]
-Currency = Annotated[str, msgspec.Meta(pattern=r"^([A-Z]{3})?$")]
+Currency = Annotated[str, msgspec.Meta(pattern=r"^([A-Z]{3})?$(?!\n)")]
 
 MAX_RECORD_BYTES = 256 * 1024  # over twice the largest fact the edge's limits let through
 
@@ -56,7 +60,7 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     received_at: Time
     occurred_at: Time
     edge: str
-    catalog_version: Annotated[int, msgspec.Meta(ge=0)]
+    catalog_version: UInt32
     previous: Predecessor | None = None
 
 
@@ -94,7 +98,7 @@ class Visit(Fact, frozen=True, kw_only=True):
     country_code: str = ""
     region: str = ""
     city: str = ""
-    asn: int = 0
+    asn: UInt32 = 0
     device_type: str = ""
     device_os: str = ""
     os_version: str = ""
@@ -119,7 +123,7 @@ class Click(Visit, frozen=True, kw_only=True, tag_field="kind", tag="click"):
     """
 
     redirect_url: Url = ""
-    redirect_reason: int = 0
+    redirect_reason: UInt16 = 0
 
 
 class Impression(Visit, frozen=True, kw_only=True, tag_field="kind", tag="impression"):
@@ -271,5 +275,5 @@ def _check_amount(amount: Decimal | None) -> None:
     if not amount.is_finite() or amount < 0 or amount >= 10**12:
         raise ValueError(f"amount {amount} is not between 0 and 10^12")
     exponent = amount.as_tuple().exponent
-    if isinstance(exponent, int) and exponent < -6:  # noqa: PLR2004  the tables' six places
-        raise ValueError(f"amount {amount} has more than six places")
+    if isinstance(exponent, int) and not -6 <= exponent <= 12:  # noqa: PLR2004  the tables' places
+        raise ValueError(f"amount {amount} has more than six places, or an exponent beyond twelve")

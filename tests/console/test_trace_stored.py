@@ -75,6 +75,13 @@ def test_the_story_has_every_fact_decision_version_and_notice(stored: Settings) 
     assert words.index("click on") < words.index("conversion ") < words.index("delivered")
 
 
+def test_the_case_of_an_affiliate_identifier_is_named_by_its_order(stored: Settings) -> None:
+    store(stored, [changed(CASE, number="o1"), changed(CASE, number="o2")])
+    (story,) = told(stored, CASE.transaction_id)
+    assert [row["case_number"] for row in story["conversions"]] == ["o1", "o2"]
+    assert f"of goal {CASE.goal_id}, case o2: " in "\n".join(trace.words(story))
+
+
 def test_what_a_stranger_sent_cannot_steer_the_terminal(stored: Settings) -> None:
     store(stored, [SOLD])
     (story,) = told(stored, SOLD.receipt_id)

@@ -61,12 +61,25 @@ def test_what_was_not_stated_is_not_on_the_wire() -> None:
         {"conversion_unique_id": "x" * 501},
         {"kind": "pixel"},
         {"transaction_id": ""},
+        {"transaction_id": "a:b"},
+        {"transaction_id": "a\x00b"},
+        {"transaction_id": "a\n"},
+        {"receipt_id": f"{EPOCH}-1\n"},
+        {"received_at": "2026-11-23T02:55:00.123Z\n"},
+        {"sale_currency": "EUR\n"},
+        {"sale_amount": "0e999999"},
+        {"catalog_version": 2**32},
     ],
     ids=str,
 )
 def test_what_is_no_valid_fact_is_malformed(changes: dict[str, Any]) -> None:
     with pytest.raises(facts.Malformed):
         facts.decode("postbacks", encoded(**changes))
+
+
+def test_no_two_cases_share_a_key() -> None:
+    keys = [decisions.case_key(*case) for case in (("a", 1), ("a", 1, "2"), ("a", 12), ("a", 1, "2:3"))]
+    assert len({*keys}) == len(keys)
 
 
 def test_a_field_that_a_newer_edge_adds_is_read_over() -> None:
@@ -107,7 +120,12 @@ def test_each_field_of_a_conversion_has_a_column_of_its_name() -> None:
     fields = [field.encode_name for field in msgspec.structs.fields(decisions.Conversion)]
     for table in TABLES_OF_TOPIC["conversions"]:
         assert [field for field in fields if f" {field} " not in sql_of(table)] == []
-    views = [s for m in migrations() for s in m.statements if "arrayJoin(conversions)" in s]
-    assert len(views) == 2
-    for view in views:
+    views = {
+        s.partition("CREATE OR REPLACE VIEW ")[2].split()[0]: s  # the last of each name
+        for m in migrations()
+        for s in m.statements
+        if "arrayJoin(conversions)" in s
+    }
+    assert set(views) == {"conversions", "conversion_history"}
+    for view in views.values():
         assert [field for field in fields if f"c.{field} AS {field}" not in view] == []

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from schemas import decisions, facts
+from schemas.tables import TABLES_OF_TOPIC, migrations
 from service.clickhouse import ClickHouse
 from service.errors import Refused
 from service.kafka import Record
@@ -40,6 +41,12 @@ def ask(config: Settings, sql: str) -> list[tuple[object, ...]]:
     rows = client.query(sql).rows
     client.close()
     return rows
+
+
+def command(config: Settings, sql: str) -> None:
+    client = ClickHouse(config)
+    client.command(sql)
+    client.close()
 
 
 @pytest.mark.parametrize("token", [True, False])
@@ -126,6 +133,34 @@ async def test_an_empty_case_takes_its_conversion_away(stored: Settings) -> None
     gone = case(1, changed(CASE, version=2, conversions=()))
     assert await store(stored, [case(0)]) == await store(stored, [gone]) == []
     assert ask(stored, "SELECT count() FROM conversions") == [(0,)]
+
+
+async def test_each_order_of_an_affiliate_identifier_is_a_case_of_its_own(stored: Settings) -> None:
+    first = changed(CASE, number="o1", conversions=(changed(CONVERSION, conversion_unique_id="o1"),))
+    other = changed(CASE, number="o2", conversions=(changed(CONVERSION, conversion_unique_id="o2"),))
+    newer = changed(other, version=2)
+    for part in ([case(0, first), case(1, other)], [case(2, newer)], [case(1, other)]):
+        assert await store(stored, part, token=False) == []
+    for _ in range(2):
+        stands = "SELECT case_number, version FROM conversions ORDER BY case_number"
+        assert ask(stored, stands) == [("o1", 1), ("o2", 2)]
+        stood = "SELECT case_number, version FROM conversion_history ORDER BY case_number, version"
+        assert ask(stored, stood) == [("o1", 1), ("o2", 1), ("o2", 2)]
+        command(stored, "OPTIMIZE TABLE cases FINAL")
+
+
+async def test_a_case_of_before_the_numbers_is_still_replaced_by_its_newer_version(stored: Settings) -> None:
+    for table in TABLES_OF_TOPIC["conversions"]:
+        command(stored, f"DROP TABLE {table}")
+    earlier, later = migrations()[:2], migrations()[2:]
+    for statement in (each for migration in earlier for each in migration.statements):
+        command(stored, statement)
+    assert await store(stored, [case(0)], token=False) == []
+    for statement in (each for migration in later for each in migration.statements):
+        command(stored, statement)
+    assert await store(stored, [case(0), case(1, changed(CASE, version=2))], token=False) == []
+    assert ask(stored, "SELECT version, case_number FROM conversions") == [(2, "")]
+    assert ask(stored, "SELECT count() FROM conversion_history") == [(2,)]
 
 
 async def test_a_quarantine_record_that_the_writer_makes_can_always_be_stored(stored: Settings) -> None:

@@ -28,10 +28,10 @@ VISIT: Final = f"""
     is_bot is_unique consent ip user_agent referer params edge catalog_version
 """
 CONVERSIONS: Final = f"""
-    conversion_id version transaction_id goal_id case_number conversion_unique_id offer_id affiliate_id advertiser_id
-    status reason duplicate_of payout payout_currency revenue revenue_currency payout_nominal revenue_nominal
-    payout_rule sale_amount sale_currency credited_by click_receipt_id clicked_at occurred_at received_at
-    observations
+    conversion_id version transaction_id goal_id case_number conversion_unique_id offer_id affiliate_id
+    advertiser_id status reason duplicate_of payout payout_currency revenue revenue_currency payout_nominal
+    revenue_nominal payout_rule sale_amount sale_currency credited_by click_receipt_id clicked_at occurred_at
+    received_at observations
     observed_by {AFF} country_code device_os is_bot promo_code {ADV} test catalog_version
 """
 VIEWS: Final = {
