@@ -22,7 +22,7 @@ from service.errors import Problem
 from service.kafka import Outgoing, Record
 from streams import layout
 from streams.decide import CatalogMissing
-from streams.layout import Emitted, Header, Seen
+from streams.layout import Bundle, Emitted, Header, Seen
 from streams.quarantine import quarantined
 from streams.state import Changes, Partition
 
@@ -77,17 +77,17 @@ class Batch:
         """The changes hold all that these records give."""
         fresh, again = self._sorted_out(self._decoded(records))
         touched = list(dict.fromkeys([*fresh, *again]))
-        for transaction, header in zip(touched, self._state.headers(touched), strict=True):
+        for transaction, header in zip(touched, self._state.headers([*map(Bundle, touched)]), strict=True):
             added = self._added(header, fresh.get(transaction, []))
             if added:
                 self._settle(transaction, _grown(header, added), added, again=transaction in again)
             elif header.statements:
                 self._send_again(transaction)
 
-    def resume(self, transactions: Sequence[str]) -> None:
-        """The changes hold what these transactions give, which waited for a catalog that is there now."""
-        for transaction, header in zip(transactions, self._state.headers(transactions), strict=True):
-            self._settle(transaction, header, [], again=False)
+    def resume(self, bundles: Sequence[Bundle]) -> None:
+        """The changes hold what these bundles give, which waited for a catalog that is there now."""
+        for bundle, header in zip(bundles, self._state.headers(bundles), strict=True):
+            self._settle(bundle.transaction_id, header, [], again=False)
 
     def _decoded(self, records: Sequence[Record]) -> list[_Arrival]:
         arrivals = []
@@ -106,8 +106,9 @@ class Batch:
         fresh: dict[str, list[_Arrival]] = defaultdict(list)
         again: set[str] = set()
         first: dict[bytes, _Arrival] = {}
-        for arrival, seen in zip(arrivals, self._state.seen([each.fact for each in arrivals]), strict=True):
-            twin = first.setdefault(layout.seen_key(arrival.fact), arrival)
+        keys = [layout.seen_key(each.record.topic, each.fact) for each in arrivals]
+        for arrival, key, seen in zip(arrivals, keys, self._state.seen(keys), strict=True):
+            twin = first.setdefault(key, arrival)
             if seen is None and twin is arrival:
                 fresh[arrival.fact.transaction_id].append(arrival)
             elif self._contradicts(arrival, twin, seen):
@@ -142,19 +143,21 @@ class Batch:
     def _settle(self, transaction: str, header: Header, added: list[_Arrival], *, again: bool) -> None:
         """The transaction's new facts, its header and what they decide are in the changes."""
         self.tally.facts += len(added)
-        self.changes.facts += [(each.record.topic, each.fact, each.record.value) for each in added]
+        self.changes.facts += [
+            layout.stored(each.record.topic, each.fact, each.record.value) for each in added
+        ]
         if header.statements:
             header = self._decided(transaction, header, [each.fact for each in added], again=again)
-        self.changes.headers[transaction] = header
+        self.changes.headers[Bundle(transaction)] = header
 
     def _decided(self, transaction: str, header: Header, added: list[AnyFact], *, again: bool) -> Header:
         whole = [_fact(*stored) for stored in self._state.facts(transaction)] + added
         if header.awaits:
-            self.changes.resumed.append((header.awaits, transaction))
+            self.changes.resumed.append((header.awaits, Bundle(transaction)))
         try:
             verdict = self._decide(whole)
         except CatalogMissing as missing:
-            self.changes.waiting.append((missing.version, transaction))
+            self.changes.waiting.append((missing.version, Bundle(transaction)))
             if again:
                 self._send_again(transaction)
             return msgspec.structs.replace(header, awaits=missing.version)
@@ -167,7 +170,7 @@ class Batch:
         return msgspec.structs.replace(header, awaits=0)
 
     def _send_cases(self, transaction: str, version: int, verdict: Verdict, *, again: bool) -> None:
-        before = self._state.cases(transaction)
+        before = self._state.cases(Bundle(transaction))
         for goal_id in sorted(before.keys() | verdict.cases.keys()):
             case = _case(transaction, goal_id, verdict)
             content = layout.content_digest(decisions.encode(case))
@@ -175,28 +178,28 @@ class Batch:
             if known is None or known.content != content:
                 dated = msgspec.structs.replace(case, version=version, decided_at=self._now)
                 known = Emitted(version, content, decisions.encode(dated))
-                self.changes.cases[transaction, goal_id] = known
+                self.changes.cases[Bundle(transaction), goal_id] = known
                 self.tally.conversions += len(case.conversions)
             elif not again:
                 continue
             self._send_case(transaction, goal_id, known.record)
 
     def _send_notices(self, transaction: str, version: int, due: Sequence[Notice], *, again: bool) -> None:
-        before = self._state.notices(transaction)
+        before = self._state.notices(Bundle(transaction))
         for notice in due:
             if notice.notice_id not in before:
                 dated = msgspec.structs.replace(notice, version=version, decided_at=self._now)
                 value = decisions.encode(dated)
-                self.changes.notices.append((dated, value))
+                self.changes.notices[Bundle(transaction), notice.notice_id] = value
                 self._send_notice(transaction, value)
         if again:
             for value in before.values():
                 self._send_notice(transaction, value)
 
     def _send_again(self, transaction: str) -> None:
-        for goal_id, known in self._state.cases(transaction).items():
+        for goal_id, known in self._state.cases(Bundle(transaction)).items():
             self._send_case(transaction, goal_id, known.record)
-        for value in self._state.notices(transaction).values():
+        for value in self._state.notices(Bundle(transaction)).values():
             self._send_notice(transaction, value)
 
     def _send_case(self, transaction: str, goal_id: int, record: bytes) -> None:
@@ -214,7 +217,7 @@ class Batch:
 
 
 def _grown(header: Header, added: list[_Arrival]) -> Header:
-    statements = sum(layout.is_statement(each.record.topic) for each in added)
+    statements = sum(layout.KINDS[each.record.topic] == layout.STATEMENT for each in added)
     return Header(header.facts + len(added), header.statements + statements, header.awaits)
 
 

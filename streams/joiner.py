@@ -25,7 +25,8 @@ from streams.layout import Position
 from streams.logs import Logs
 from streams.metrics import Metrics
 from streams.quarantine import quarantined
-from streams.state import Busy, Partition, Store
+from streams.state import Partition
+from streams.store import Busy, Store
 from streams.transport import Fetch, Slice
 
 log = logging.getLogger(__name__)
@@ -135,7 +136,7 @@ class Joiner:
             for partition in list(self._open.values()):
                 await self._resume(partition)
             await self._send()
-            waiting = sum(bool(partition.waiting(b"", 1)) for partition in self._open.values())
+            waiting = sum(bool(partition.waiting(b"\x00", 1)) for partition in self._open.values())
             self._metrics.waiting.set(waiting)
             return waiting
 
@@ -276,10 +277,10 @@ class Joiner:
 
     async def _resume(self, partition: Partition) -> None:
         """Everything that waits was tried once."""
-        after = b""
+        after = b"\x00"
         while waiting := partition.waiting(after, RESUME_AT_ONCE):
             batch = Batch(partition, self._decide, _now_ms())
-            await asyncio.to_thread(batch.resume, [transaction for _, transaction in waiting])
+            await asyncio.to_thread(batch.resume, [bundle for _, bundle in waiting])
             await asyncio.to_thread(partition.apply, batch.changes)
             self._metrics.count(batch.tally)
             after = waiting[-1][0] + b"\x00"

@@ -5,51 +5,70 @@ another's. Times are eight bytes, big-endian, so that byte order is time order.
 """
 
 import hashlib
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from schemas import times
-from schemas.facts import TYPES, AnyFact, Malformed
+from schemas.facts import TYPES, AnyFact, Malformed, Statement
+from schemas.topics import FACTS
+from schemas.transaction_id import Kind, kind
 
-FORMAT: Final = b"1"  # raised when keys or values change their meaning: an older state is then refused
+FORMAT: Final = b"2"  # raised when keys or values change their meaning: an older state is then refused
+
+CLICK: Final = b"c"
+IMPRESSION: Final = b"i"
+STATEMENT: Final = b"s"
+# Each lies apart inside a transaction: a decision reads what was stated and of the visits only those that it
+# needs; and each is kept for a time of its own.
+KINDS: Final = dict.fromkeys(FACTS, STATEMENT) | {"clicks": CLICK, "impressions": IMPRESSION}
+
+DUE: Final = -1  # no catalog version: waits for nothing but its turn to be decided again
 
 _OFFSET: Final = 1 << 63  # makes negative times and goals sort before positive ones
+_NUMBER_BYTES: Final = 8
+_PART_BYTES: Final = 16  # two order numbers must not meet by accident: they would be one conversion
+_DIGEST_BYTES: Final = 8
 _TOPICS: Final = tuple(TYPES)
-# Statements, clicks and impressions lie apart inside a transaction: a decision can then read all that was
-# stated and only the visits of its windows, whatever their number.
-_KINDS: Final = {"clicks": b"c", "impressions": b"i", "pixels": b"s", "postbacks": b"s", "adjustments": b"s"}
-_STATEMENTS: Final = frozenset(topic for topic, kind in _KINDS.items() if kind == b"s")
+_TOPIC_BYTES: Final = {topic: bytes((index,)) for index, topic in enumerate(_TOPICS)}
+
+
+class Bundle(NamedTuple):
+    """What is decided together: a transaction's statements, or those of one order number.
+
+    part: only with an affiliate identifier, under which many orders meet; else empty. See `bundle_of`.
+    """
+
+    transaction_id: str
+    part: bytes = b""
 
 
 class Position(msgspec.Struct, frozen=True, array_like=True):
     """How far a topic of this partition was read.
 
     offset: the next to read. log: the identity of the log that it counts in.
+    clock_ms: how far time has come there: the greatest that both the edge that accepted a record and the
+        broker that stored it had reached.
     """
 
     offset: int
     log: str
+    clock_ms: int = 0
 
 
 class Header(msgspec.Struct, frozen=True, array_like=True):
-    """What is known of a transaction without reading its facts.
+    """What is known of a bundle without reading its facts; there is none where nothing was stated.
 
-    facts: how many distinct ones were ever added; never lowered, also not by expiry.
+    facts: how many distinct ones have taken part; never lowered, also not by expiry.
     statements: how many of them state something about a conversion.
-    awaits: the catalog version that a decision still lacks, 0 when none.
+    awaits: the catalog version that a decision still lacks, DUE where it only waits for its turn, 0 for none.
+    born_ms: when the first of its statements was received.
     """
 
     facts: int = 0
     statements: int = 0
     awaits: int = 0
-
-
-class Seen(msgspec.Struct, frozen=True, array_like=True):
-    """Where a known receipt's fact lies, and what it held. digest: of the record's bytes."""
-
-    digest: bytes
-    fact_key: bytes
+    born_ms: int = 0
 
 
 class Emitted(msgspec.Struct, frozen=True, array_like=True):
@@ -60,17 +79,32 @@ class Emitted(msgspec.Struct, frozen=True, array_like=True):
     record: bytes
 
 
+class Seen(NamedTuple):
+    """Where a known receipt's fact lies, and what it held. digest: of the record's bytes."""
+
+    digest: bytes
+    fact_key: bytes
+
+
+class Stored(NamedTuple):
+    """A fact as the state keeps it, and the entry that makes it known."""
+
+    key: bytes
+    value: bytes
+    seen_key: bytes
+    seen_value: bytes
+
+
 _packer: Final = msgspec.msgpack.Encoder()
 pack = _packer.encode
 unpack_position = msgspec.msgpack.Decoder(Position).decode
 unpack_header = msgspec.msgpack.Decoder(Header).decode
-unpack_seen = msgspec.msgpack.Decoder(Seen).decode
 unpack_emitted = msgspec.msgpack.Decoder(Emitted).decode
 
 
 def number(value: int) -> bytes:
     """Eight bytes whose order is the numbers' order; negative ones too."""
-    return (value + _OFFSET).to_bytes(8, "big")
+    return (value + _OFFSET).to_bytes(_NUMBER_BYTES, "big")
 
 
 def to_number(value: bytes) -> int:
@@ -84,8 +118,9 @@ def prefix(transaction_id: str) -> bytes:
 
 
 def end_of(start: bytes) -> bytes:
-    """The first key after all that begin with `start`, which ends in a zero byte."""
-    return start[:-1] + b"\x01"
+    """The first key after all that begin with `start`; some byte of it is not 0xff."""
+    kept = start.rstrip(b"\xff")
+    return kept[:-1] + bytes((kept[-1] + 1,))
 
 
 def check(fact: AnyFact) -> None:
@@ -94,15 +129,65 @@ def check(fact: AnyFact) -> None:
         raise Malformed("transaction_id holds a zero byte")
 
 
-def fact_key(topic: str, fact: AnyFact) -> bytes:
+# What is decided together
+
+
+def is_shared(transaction_id: str) -> bool:
+    """Whether it is no single click's: a derived or an affiliate identifier."""
+    return kind(transaction_id) in (Kind.DERIVED, Kind.AFFILIATE)
+
+
+def case_number(statement: Statement) -> str:
+    """What tells cases of one transaction and goal apart: with affiliate identifiers, else nothing."""
+    if kind(statement.transaction_id) is not Kind.AFFILIATE:
+        return ""
+    return statement.conversion_unique_id or statement.receipt_id
+
+
+def bundle_of(transaction_id: str, case_number: str) -> Bundle:
+    """The bundle of a transaction's cases with this number."""
+    if not case_number:
+        return Bundle(transaction_id)
+    return Bundle(transaction_id, hashlib.blake2b(case_number.encode(), digest_size=_PART_BYTES).digest())
+
+
+# Facts
+
+
+def visit_key(transaction_id: str, kind: bytes, occurred_ms: int, receipt_id: str) -> bytes:
     """Transaction, kind, time of the event, receipt."""
-    at = number(times.to_ms(fact.occurred_at))
-    return prefix(fact.transaction_id) + _KINDS[topic] + at + fact.receipt_id.encode()
+    return prefix(transaction_id) + kind + number(occurred_ms) + receipt_id.encode()
 
 
-def fact_value(topic: str, value: bytes) -> bytes:
-    """The record as it came, after one byte for its topic."""
-    return bytes((_TOPICS.index(topic),)) + value
+def statement_key(bundle: Bundle, occurred_ms: int, receipt_id: str) -> bytes:
+    """Transaction, kind, the bundle's part, time of the event, receipt."""
+    return statements_start(bundle) + number(occurred_ms) + receipt_id.encode()
+
+
+def statements_start(bundle: Bundle) -> bytes:
+    """What the keys of a bundle's statements begin with."""
+    return prefix(bundle.transaction_id) + STATEMENT + bundle.part
+
+
+def occurred_ms_of(statement_key: bytes, bundle: Bundle) -> int:
+    """The time in a statement's key."""
+    start = len(statements_start(bundle))
+    return to_number(statement_key[start : start + _NUMBER_BYTES])
+
+
+def fact_key(topic: str, fact: AnyFact) -> bytes:
+    """The key of any fact."""
+    occurred_ms = times.to_ms(fact.occurred_at)
+    if isinstance(fact, Statement):
+        bundle = bundle_of(fact.transaction_id, case_number(fact))
+        return statement_key(bundle, occurred_ms, fact.receipt_id)
+    return visit_key(fact.transaction_id, KINDS[topic], occurred_ms, fact.receipt_id)
+
+
+def stored(topic: str, fact: AnyFact, value: bytes) -> Stored:
+    """What is written of a fact. value: the record as it came, kept after one byte for its topic."""
+    key = fact_key(topic, fact)
+    return Stored(key, _TOPIC_BYTES[topic] + value, seen_key(topic, fact), digest(value) + key)
 
 
 def split_fact(stored: bytes) -> tuple[str, bytes]:
@@ -110,46 +195,74 @@ def split_fact(stored: bytes) -> tuple[str, bytes]:
     return _TOPICS[stored[0]], stored[1:]
 
 
-def seen_key(fact: AnyFact) -> bytes:
-    """Time of receipt first: expiry walks this index from its old end and finds each fact to drop."""
-    return number(times.to_ms(fact.received_at)) + fact.receipt_id.encode()
+# What makes a receipt known
 
 
-def case_key(transaction_id: str, goal_id: int) -> bytes:
-    """Transaction and goal."""
-    return prefix(transaction_id) + number(goal_id)
+def seen_key(topic: str, fact: AnyFact) -> bytes:
+    """Kind, time of receipt, receipt: each kind has its old end, where expiry begins."""
+    return seen_start(KINDS[topic], times.to_ms(fact.received_at)) + fact.receipt_id.encode()
 
 
-def goal_of(key: bytes) -> int:
+def seen_start(kind: bytes, received_ms: int) -> bytes:
+    """Not greater than any key of this kind received then or later, greater than all before."""
+    return kind + number(received_ms)
+
+
+def split_seen(value: bytes) -> Seen:
+    """What is known of a receipt."""
+    return Seen(value[:_DIGEST_BYTES], value[_DIGEST_BYTES:])
+
+
+# What is kept of bundles
+
+
+def header_key(bundle: Bundle) -> bytes:
+    """Transaction and part; so begin also the bundle's cases, its notices, and nothing of another's."""
+    return prefix(bundle.transaction_id) + bundle.part
+
+
+def case_key(bundle: Bundle, goal_id: int) -> bytes:
+    """Transaction, part, goal."""
+    return header_key(bundle) + number(goal_id)
+
+
+def goal_of(case_key: bytes) -> int:
     """The goal of a case's key."""
-    return to_number(key[-8:])
+    return to_number(case_key[-_NUMBER_BYTES:])
 
 
-def notice_key(transaction_id: str, notice_id: str) -> bytes:
-    """Transaction and notice."""
-    return prefix(transaction_id) + notice_id.encode()
+def notice_key(bundle: Bundle, notice_id: str) -> bytes:
+    """Transaction, part, notice."""
+    return header_key(bundle) + notice_id.encode()
 
 
-def waiting_key(catalog_version: int, transaction_id: str) -> bytes:
-    """Catalog version first: when one arrives, the transactions that waited for it lie together."""
-    return number(catalog_version) + transaction_id.encode()
+def time_key(bundle: Bundle, occurred_ms: int) -> bytes:
+    """Transaction, time of a statement, part: a late visit finds here what it may be credited with."""
+    return prefix(bundle.transaction_id) + number(occurred_ms) + bundle.part
 
 
-def transaction_of(key: bytes) -> str:
-    """The transaction of a waiting key."""
-    return key[8:].decode()
+def split_time(key: bytes) -> tuple[int, Bundle]:
+    """Time and bundle of a statement."""
+    transaction_id, _, rest = key.partition(b"\x00")
+    return to_number(rest[:_NUMBER_BYTES]), Bundle(transaction_id.decode(), rest[_NUMBER_BYTES:])
+
+
+def numbered_key(value: int, bundle: Bundle) -> bytes:
+    """A number first: the oldest birth, or the catalog version that arrives, lies together."""
+    return number(value) + header_key(bundle)
+
+
+def split_numbered(key: bytes) -> tuple[int, Bundle]:
+    """Number and bundle of such a key."""
+    transaction_id, _, part = key[_NUMBER_BYTES:].partition(b"\x00")
+    return to_number(key[:_NUMBER_BYTES]), Bundle(transaction_id.decode(), part)
 
 
 def digest(value: bytes) -> bytes:
     """Eight bytes tell two contents of one receipt apart: a guard against mistakes, not against forgers."""
-    return hashlib.blake2b(value, digest_size=8).digest()
+    return hashlib.blake2b(value, digest_size=_DIGEST_BYTES).digest()
 
 
 def content_digest(value: bytes) -> bytes:
     """Sixteen bytes: an equal digest suppresses a record, so no accident may make one."""
     return hashlib.blake2b(value, digest_size=16).digest()
-
-
-def is_statement(topic: str) -> bool:
-    """Whether a fact of this topic can make or change a case; visits alone make none."""
-    return topic in _STATEMENTS

@@ -1,36 +1,22 @@
 """The joiner's state: one RocksDB for each partition number, and all that one batch changes in it at once."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
-from rocksdict import (
-    BlockBasedOptions,
-    Cache,
-    DBCompressionType,
-    Options,
-    Rdict,
-    ReadOptions,
-    WriteBatch,
-    WriteBufferManager,
-    WriteOptions,
-)
+from rocksdict import Rdict, RdictIter, ReadOptions, WriteBatch, WriteOptions
 
-from schemas.decisions import Notice
-from schemas.facts import AnyFact
 from service.errors import Problem
 from service.kafka import Outgoing
 from streams import layout
-from streams.layout import Emitted, Header, Position, Seen
+from streams.layout import Bundle, Emitted, Header, Position, Seen, Stored
 
-FAMILIES: Final = ("facts", "seen", "headers", "cases", "notices", "waiting", "outbox")
-
-_CACHE_BYTES: Final = 64 << 20  # read cache, index and filter blocks of all partitions of a process
-_MEMTABLE_BYTES: Final = 64 << 20  # what all partitions together may hold before a flush
-_WAL_BYTES: Final = 32 << 20  # per partition; bounds what is read again at an opening (about 0.3 s)
-_OPEN_FILES: Final = 64  # per partition: 64 partitions stay below the usual limit of descriptors
+FAMILIES: Final = (
+    *("facts", "seen", "headers", "cases", "notices"),
+    *("times", "births", "waiting", "outbox"),
+)
 
 _FORMAT_KEY: Final = b"format"
 _POSITION_KEY: Final = b"position:"
@@ -38,75 +24,29 @@ _POSITION_KEY: Final = b"position:"
 _unpack_outgoing = msgspec.msgpack.Decoder(Outgoing).decode
 
 
-class Busy(Problem):
-    """Another process, or a partition not yet closed here, holds the directory."""
-
-
 class Changes(msgspec.Struct):
-    """What one batch adds to a partition's state; written whole or not at all.
+    """What one batch does to a partition's state; written whole or not at all, what is dropped first.
 
-    facts: topic, fact, record of each new one. outbox: what is then to be sent, in this order.
-    resumed, waiting: (catalog version, transaction) that no longer waits, then what waits from now on.
+    facts: each new one. outbox: what is then to be sent, in this order.
+    resumed, waiting: what no longer waits for a catalog version, then what waits from now on.
+    times: (occurred_ms, bundle) of statements under shared identifiers.
+    unborn, births: (born_ms, bundle) that is no longer so, then that is so from now on.
+    dropped: family and key. forgotten: family, from this key on, up to before that one.
     """
 
-    facts: list[tuple[str, AnyFact, bytes]] = []
-    headers: dict[str, Header] = {}
-    cases: dict[tuple[str, int], Emitted] = {}
-    notices: list[tuple[Notice, bytes]] = []
-    resumed: list[tuple[int, str]] = []
-    waiting: list[tuple[int, str]] = []
+    facts: list[Stored] = []
+    headers: dict[Bundle, Header] = {}
+    cases: dict[tuple[Bundle, int], Emitted] = {}
+    notices: dict[tuple[Bundle, str], bytes] = {}
+    times: list[tuple[int, Bundle]] = []
+    unborn: list[tuple[int, Bundle]] = []
+    births: list[tuple[int, Bundle]] = []
+    resumed: list[tuple[int, Bundle]] = []
+    waiting: list[tuple[int, Bundle]] = []
     positions: dict[str, Position] = {}
     outbox: list[Outgoing] = []
-
-
-class Store:
-    """All partitions of a process: they share one cache and one limit on unflushed writes.
-
-    Problem where its directory cannot be made.
-    """
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise Problem(f"{directory} cannot be made: {error.strerror}; see ROUNDTRIP_DIR") from error
-        self._cache = Cache(_CACHE_BYTES)
-        self._memtables = WriteBufferManager(_MEMTABLE_BYTES, False)
-
-    def open(self, number: int) -> "Partition":
-        """The state of a partition number, made if there is none; Busy while somebody else has it open."""
-        path = self._directory / str(number)
-        path.mkdir(parents=True, exist_ok=True)
-        families = {name: self._options() for name in FAMILIES}
-        try:
-            db = Rdict(str(path), self._options(), column_families=families)
-        except Exception as error:  # rocksdict raises plain Exception for everything
-            if "lock" in str(error).lower():
-                raise Busy(f"state {path} is in use by another process; end that one first") from error
-            raise Problem(f"state {path} cannot be opened: {error}") from error
-        return Partition(number, db, path)
-
-    def _options(self) -> Options:
-        options = Options(raw_mode=True)
-        options.create_if_missing(True)
-        options.create_missing_column_families(True)
-        table = BlockBasedOptions()
-        table.set_block_cache(self._cache)
-        table.set_cache_index_and_filter_blocks(True)  # else they grow with the data, outside of any limit
-        table.set_bloom_filter(10.0, False)  # most receipts are new: 1 % of them read a block in vain
-        options.set_block_based_table_factory(table)
-        options.set_write_buffer_manager(self._memtables)
-        options.set_write_buffer_size(8 << 20)
-        options.set_max_total_wal_size(_WAL_BYTES)
-        options.set_max_open_files(_OPEN_FILES)
-        options.set_compression_type(DBCompressionType.lz4())
-        options.set_bottommost_compression_type(DBCompressionType.zstd())
-        options.set_level_compaction_dynamic_level_bytes(True)
-        options.set_keep_log_file_num(2)
-        options.set_max_log_file_size(1 << 20)
-        options.set_stats_dump_period_sec(0)
-        return options
+    dropped: list[tuple[str, bytes]] = []
+    forgotten: list[tuple[str, bytes, bytes]] = []
 
 
 class Partition:
@@ -114,12 +54,13 @@ class Partition:
 
     def __init__(self, number: int, db: Rdict, path: Path) -> None:
         self.number = number
+        self.path = path
         self._db = db
         self._family = {name: db.get_column_family(name) for name in FAMILIES}
         self._handle = {name: db.get_column_family_handle(name) for name in FAMILIES}
         self._synced = WriteOptions()
         self._synced.sync = True
-        self._check_format(path)
+        self._check_format()
         self.positions = self._read_positions()
         self._unsent = self._read_outbox()
         self._sent_to = self._next = 0
@@ -140,44 +81,95 @@ class Partition:
         self._db.close()
         self._db = None
 
-    # Reading
+    # Asked for each record
 
-    def seen(self, facts: Sequence[AnyFact]) -> list[Seen | None]:
-        """For each fact, where one of its receipt and time of receipt lies already."""
-        found = self._family["seen"].get([layout.seen_key(fact) for fact in facts]) if facts else []
-        return [None if value is None else layout.unpack_seen(value) for value in found]
+    def seen(self, keys: Sequence[bytes]) -> list[Seen | None]:
+        """For each seen_key, where that fact lies already."""
+        found = self._family["seen"].get(list(keys)) if keys else []
+        return [None if value is None else layout.split_seen(value) for value in found]
 
     def fact(self, key: bytes) -> tuple[str, bytes] | None:
         """Topic and record of one stored fact."""
         value = self._family["facts"].get(key)
         return None if value is None else layout.split_fact(value)
 
-    def facts(self, transaction_id: str) -> list[tuple[str, bytes]]:
-        """Topic and record of every fact of a transaction: clicks, impressions, statements, each by time."""
-        return [layout.split_fact(value) for _, value in self._scan("facts", layout.prefix(transaction_id))]
-
-    def headers(self, transactions: Sequence[str]) -> list[Header]:
-        """The header of each transaction, an empty one where nothing is known of it."""
-        keys = [transaction.encode() for transaction in transactions]
+    def headers(self, bundles: Sequence[Bundle]) -> list[Header]:
+        """The header of each bundle, an empty one where nothing is known of it."""
+        keys = [layout.header_key(bundle) for bundle in bundles]
         found = self._family["headers"].get(keys) if keys else []
-        return [Header() if value is None else layout.unpack_header(value) for value in found]
+        return [_NO_HEADER if value is None else layout.unpack_header(value) for value in found]
 
-    def cases(self, transaction_id: str) -> dict[int, Emitted]:
-        """By goal, each case of a transaction as it was last sent."""
-        return {
-            layout.goal_of(key): layout.unpack_emitted(value)
-            for key, value in self._scan("cases", layout.prefix(transaction_id))
-        }
+    def emitted(self, cases: Sequence[tuple[Bundle, int]]) -> list[Emitted | None]:
+        """Each of these cases (bundle, goal) as it was last sent."""
+        keys = [layout.case_key(*case) for case in cases]
+        found = self._family["cases"].get(keys) if keys else []
+        return [None if value is None else layout.unpack_emitted(value) for value in found]
 
-    def notices(self, transaction_id: str) -> dict[str, bytes]:
-        """By notice_id, each notice of a transaction as it was sent."""
-        start = layout.prefix(transaction_id)
+    # Asked for a decision
+
+    def facts(self, transaction_id: str, limit: int | None = None) -> list[tuple[str, bytes]]:
+        """Topic and record of a transaction's facts: clicks, impressions, statements, each by time."""
+        found = self._scan("facts", layout.prefix(transaction_id))
+        return [layout.split_fact(value) for _, value in itertools.islice(found, limit)]
+
+    def statements(self, bundle: Bundle) -> list[tuple[str, bytes]]:
+        """Topic and record of a bundle's statements, by time."""
+        found = self._scan("facts", layout.statements_start(bundle))
+        return [layout.split_fact(value) for _, value in found]
+
+    def visits(self) -> "Visits":
+        """What finds a visit by its time, in the state as it is now; for the length of a batch."""
+        return Visits(self._family["facts"].iter(ReadOptions()))
+
+    def cases(self, bundle: Bundle) -> dict[int, Emitted]:
+        """By goal, each case of a bundle as it was last sent."""
+        found = self._scan("cases", layout.header_key(bundle))
+        return {layout.goal_of(key): layout.unpack_emitted(value) for key, value in found}
+
+    def notices(self, bundle: Bundle) -> dict[str, bytes]:
+        """By notice_id, each notice of a bundle as it was sent."""
+        start = layout.header_key(bundle)
         return {key[len(start) :].decode(): value for key, value in self._scan("notices", start)}
 
-    def waiting(self, after: bytes, limit: int) -> list[tuple[bytes, str]]:
-        """Key and transaction of those that wait for a catalog, oldest version first, from a key on."""
+    def stated(self, transaction_id: str, since_ms: int, until_ms: int) -> Iterator[tuple[int, Bundle]]:
+        """Of a shared identifier, when something was stated in these times (both included), and of what."""
+        start = layout.time_key(Bundle(transaction_id), since_ms)
+        end = layout.time_key(Bundle(transaction_id), until_ms + 1)
+        return (layout.split_time(key) for key, _ in self._scan("times", start, end))
+
+    def waiting(self, after: bytes, limit: int) -> list[tuple[bytes, Bundle]]:
+        """Key and bundle of those that wait, what is due first, then by catalog version, from a key on."""
         found = self._scan("waiting", after, b"\xff" * 9)
-        return [(key, layout.transaction_of(key)) for key, _ in itertools.islice(found, limit)]
+        return [(key, layout.split_numbered(key)[1]) for key, _ in itertools.islice(found, limit)]
+
+    # Asked for expiry
+
+    def oldest(self, kind: bytes, before_ms: int, limit: int) -> list[tuple[bytes, bytes]]:
+        """Of the facts of a kind that were received before then, the first: seen_key and fact_key."""
+        found = self._scan("seen", kind, layout.seen_start(kind, before_ms))
+        return [(key, layout.split_seen(value).fact_key) for key, value in itertools.islice(found, limit)]
+
+    def born(self, before_ms: int, limit: int) -> list[tuple[int, Bundle]]:
+        """Of the bundles born before then, the first; some may be gone, or known to be born earlier."""
+        found = self._scan("births", b"\x00", layout.number(before_ms))
+        return [layout.split_numbered(key) for key, _ in itertools.islice(found, limit)]
+
+    def all_of(self, bundle: Bundle, header: Header) -> list[tuple[str, bytes]]:
+        """Family and key of all that is kept of a bundle, but for what makes its receipts known.
+
+        That stays until it is too old itself: a statement that comes again must not open the bundle anew.
+        """
+        start = layout.header_key(bundle)
+        facts = [key for key, _ in self._scan("facts", layout.statements_start(bundle))]
+        found = [("headers", start), ("births", layout.numbered_key(header.born_ms, bundle))]
+        found += [("facts", key) for key in facts]
+        found += [(name, key) for name in ("cases", "notices") for key, _ in self._scan(name, start)]
+        if header.awaits:
+            found.append(("waiting", layout.numbered_key(header.awaits, bundle)))
+        if layout.is_shared(bundle.transaction_id):
+            moments = {layout.occurred_ms_of(key, bundle) for key in facts}
+            found += [("times", layout.time_key(bundle, moment)) for moment in moments]
+        return found
 
     def unsent(self) -> list[Outgoing]:
         """What was decided and is not yet known to be in Kafka, in order."""
@@ -188,26 +180,22 @@ class Partition:
     def apply(self, changes: Changes) -> None:
         """Changes, positions and what is to be sent are on the disk: all of it, or after a crash nothing."""
         batch = WriteBatch(raw_mode=True)
-        put, handle = batch.put, self._handle
-        for topic, fact, value in changes.facts:
-            key = layout.fact_key(topic, fact)
-            put(key, layout.fact_value(topic, value), handle["facts"])
-            put(layout.seen_key(fact), layout.pack(Seen(layout.digest(value), key)), handle["seen"])
-        for transaction, header in changes.headers.items():
-            put(transaction.encode(), layout.pack(header), handle["headers"])
-        for (transaction, goal_id), emitted in changes.cases.items():
-            put(layout.case_key(transaction, goal_id), layout.pack(emitted), handle["cases"])
-        for notice, value in changes.notices:
-            put(layout.notice_key(notice.transaction_id, notice.notice_id), value, handle["notices"])
-        for version, transaction in changes.resumed:
-            batch.delete(layout.waiting_key(version, transaction), handle["waiting"])
-        for version, transaction in changes.waiting:
-            put(layout.waiting_key(version, transaction), b"", handle["waiting"])
+        handle = self._handle
+        for family, start, end in changes.forgotten:
+            batch.delete_range(start, end, handle[family])
+        for family, key in itertools.chain(changes.dropped, _dropped(changes)):
+            batch.delete(key, handle[family])
+        facts, seen = handle["facts"], handle["seen"]
+        for key, value, seen_key, seen_value in changes.facts:
+            batch.put(key, value, facts)
+            batch.put(seen_key, seen_value, seen)
+        for family, key, value in _put(changes):
+            batch.put(key, value, handle[family])
         for topic, position in changes.positions.items():
-            put(_POSITION_KEY + topic.encode(), layout.pack(position))
+            batch.put(_POSITION_KEY + topic.encode(), layout.pack(position))
         unsent = list(enumerate(changes.outbox, self._next))
         for sequence, record in unsent:
-            put(layout.number(sequence), layout.pack(record), handle["outbox"])
+            batch.put(layout.number(sequence), layout.pack(record), handle["outbox"])
         self._forget_sent(batch)
         self._write(batch)
         self._next += len(unsent)
@@ -242,20 +230,60 @@ class Partition:
         ]
 
     def _read_positions(self) -> dict[str, Position]:
-        end = _POSITION_KEY[:-1] + bytes((_POSITION_KEY[-1] + 1,))
         options = ReadOptions()
-        options.set_iterate_upper_bound(end)
+        options.set_iterate_upper_bound(layout.end_of(_POSITION_KEY))
         return {
             key[len(_POSITION_KEY) :].decode(): layout.unpack_position(value)
             for key, value in self._db.items(from_key=_POSITION_KEY, read_opt=options)
         }
 
-    def _check_format(self, path: Path) -> None:
+    def _check_format(self) -> None:
         found = self._db.get(_FORMAT_KEY)
         if found is None:
             self._db.put(_FORMAT_KEY, layout.FORMAT)
         elif found != layout.FORMAT:
+            known, given = layout.FORMAT.decode(), found.decode()
             raise Problem(
-                f"state {path} is of format {found.decode()}, this release reads {layout.FORMAT.decode()};"
+                f"state {self.path} is of format {given}, this release reads {known};"
                 " move it away and the joiner decides everything again from Kafka"
             )
+
+
+class Visits:
+    """The visits of a state at one moment. A seek costs half of what a scan of its own would."""
+
+    def __init__(self, cursor: RdictIter) -> None:
+        self._cursor = cursor
+
+    def last(
+        self, transaction_id: str, kind: bytes, since_ms: int, until_ms: int
+    ) -> tuple[str, bytes] | None:
+        """Topic and record of the transaction's last visit of a kind in these times, both included."""
+        cursor = self._cursor
+        cursor.seek_for_prev(layout.visit_key(transaction_id, kind, until_ms + 1, ""))
+        if not cursor.valid() or cursor.key() < layout.visit_key(transaction_id, kind, since_ms, ""):
+            return None
+        return layout.split_fact(cursor.value())
+
+
+_NO_HEADER: Final = Header()
+
+
+def _dropped(changes: Changes) -> Iterable[tuple[str, bytes]]:
+    yield from (("waiting", layout.numbered_key(*each)) for each in changes.resumed)
+    yield from (("births", layout.numbered_key(*each)) for each in changes.unborn)
+
+
+def _put(changes: Changes) -> Iterable[tuple[str, bytes, bytes]]:
+    for bundle, header in changes.headers.items():
+        yield "headers", layout.header_key(bundle), layout.pack(header)
+    for case, emitted in changes.cases.items():
+        yield "cases", layout.case_key(*case), layout.pack(emitted)
+    for notice, value in changes.notices.items():
+        yield "notices", layout.notice_key(*notice), value
+    for occurred_ms, bundle in changes.times:
+        yield "times", layout.time_key(bundle, occurred_ms), b""
+    for each in changes.births:
+        yield "births", layout.numbered_key(*each), b""
+    for each in changes.waiting:
+        yield "waiting", layout.numbered_key(*each), b""

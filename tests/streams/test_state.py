@@ -8,12 +8,18 @@ import pytest
 from schemas import facts, times
 from service.errors import Problem
 from service.kafka import Outgoing
-from streams.layout import Emitted, Header, Position
-from streams.state import Busy, Changes, Partition, Store
-from tests.streams.joining import NOON_MS, click, postback
+from streams import layout
+from streams.layout import Bundle, Emitted, Header, Position, Stored
+from streams.state import Changes, Partition
+from streams.store import Busy, Store
+from tests.streams.joining import NOON_MS, TOPICS, click, postback
 
 RESULT = Outgoing("conversions", b"t1:0", b"{}", 3)
 OTHER = Outgoing("notices", b"t1", b"[]")
+T1 = Bundle("t1")
+HOUR_MS = 3_600_000
+BLOG = "a" + "0" * 31  # an affiliate identifier
+ORDERS = [layout.bundle_of(BLOG, number) for number in ("A", "B")]
 
 
 @pytest.fixture
@@ -21,9 +27,8 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "state")
 
 
-def stored(*given: facts.AnyFact) -> list[tuple[str, facts.AnyFact, bytes]]:
-    topics = {"Click": "clicks", "Postback": "postbacks"}
-    return [(topics[type(fact).__name__], fact, facts.encode(fact)) for fact in given]
+def stored(*given: facts.AnyFact) -> list[Stored]:
+    return [layout.stored(TOPICS[type(fact)], fact, facts.encode(fact)) for fact in given]
 
 
 def after_a_crash(tmp_path: Path, number: int = 0) -> Partition:
@@ -37,29 +42,40 @@ def test_all_that_one_write_held_is_there_after_a_crash(store: Store, tmp_path: 
     state.apply(
         Changes(
             facts=stored(click(), postback()),
-            headers={"t1": Header(2, 1)},
-            cases={("t1", 0): Emitted(5, b"digest", b"record"), ("t1", -1): Emitted(6, b"d", b"r")},
-            waiting=[(9, "t1")],
-            positions={"clicks": Position(17, "cluster:topic")},
+            headers={T1: Header(2, 1)},
+            cases={(T1, 0): Emitted(5, b"digest", b"record"), (T1, -1): Emitted(6, b"d", b"r")},
+            notices={(T1, "n"): b"told"},
+            births=[(NOON_MS, T1)],
+            waiting=[(9, T1)],
+            positions={"clicks": Position(17, "cluster:topic", 5)},
             outbox=[RESULT, OTHER],
         )
     )
     found = after_a_crash(tmp_path)
     assert found.facts("t1") == [("clicks", facts.encode(click())), ("postbacks", facts.encode(postback()))]
-    assert found.headers(["t1", "t2"]) == [Header(2, 1), Header()]
-    assert found.cases("t1") == {0: Emitted(5, b"digest", b"record"), -1: Emitted(6, b"d", b"r")}
-    assert [name for _, name in found.waiting(b"", 10)] == ["t1"]
-    assert found.positions == {"clicks": Position(17, "cluster:topic")}
+    assert found.headers([T1, Bundle("t2")]) == [Header(2, 1), Header()]
+    assert found.cases(T1) == {0: Emitted(5, b"digest", b"record"), -1: Emitted(6, b"d", b"r")}
+    assert found.emitted([(T1, -1), (T1, 1)]) == [Emitted(6, b"d", b"r"), None]
+    assert found.notices(T1) == {"n": b"told"}
+    assert [bundle for _, bundle in found.waiting(b"\x00", 10)] == [T1]
+    assert found.positions == {"clicks": Position(17, "cluster:topic", 5)}
     assert found.unsent() == [RESULT, OTHER]
 
 
-def test_a_receipt_is_known_by_its_time_and_id(store: Store):
+def test_a_receipt_is_known_by_its_kind_time_and_id(store: Store):
     state = store.open(0)
     state.apply(Changes(facts=stored(click())))
-    known, other = state.seen([click(), click(sequence=2)])
+    known, other, stated = state.seen(
+        [
+            layout.seen_key("clicks", click()),
+            layout.seen_key("clicks", click(sequence=2)),
+            layout.seen_key("postbacks", postback(sequence=1)),
+        ]
+    )
     assert known is not None
     assert state.fact(known.fact_key) == ("clicks", facts.encode(click()))
-    assert other is None
+    assert known.digest == layout.digest(facts.encode(click()))
+    assert other is stated is None
 
 
 def test_what_was_sent_is_forgotten_by_the_next_write_and_by_a_close(store: Store, tmp_path: Path):
@@ -89,9 +105,35 @@ def test_a_transaction_never_reads_its_neighbours(store: Store):
     state = store.open(0)
     ids = ["ab", "abc", "ab\x01", "a"]
     given = [click(name, sequence) for sequence, name in enumerate(ids)]
-    state.apply(Changes(facts=stored(*given), cases={(name, 1): Emitted(1, b"", b"") for name in ids}))
+    state.apply(
+        Changes(facts=stored(*given), cases={(Bundle(name), 1): Emitted(1, b"", b"") for name in ids})
+    )
     assert state.facts("ab") == [("clicks", facts.encode(given[0]))]
-    assert list(state.cases("ab")) == [1]
+    assert list(state.cases(Bundle("ab"))) == [1]
+    visits = state.visits()
+    assert visits.last("ab", layout.CLICK, 0, NOON_MS + HOUR_MS) == ("clicks", facts.encode(given[0]))
+    assert visits.last("ab", layout.IMPRESSION, 0, NOON_MS + HOUR_MS) is None
+    assert visits.last("aa", layout.CLICK, 0, NOON_MS + HOUR_MS) is None
+
+
+def test_an_order_under_a_shared_identifier_never_reads_another(store: Store):
+    state = store.open(0)
+    given = [postback(BLOG, 1, conversion_unique_id=name) for name in "AB"]
+    cases = {(order, 0): Emitted(1, b"", name) for order, name in zip(ORDERS, (b"A", b"B"), strict=True)}
+    state.apply(Changes(facts=stored(*given), cases=cases, notices={(ORDERS[0], "n"): b"told"}))
+    for order, fact, name in zip(ORDERS, given, (b"A", b"B"), strict=True):
+        assert state.statements(order) == [("postbacks", facts.encode(fact))]
+        assert state.cases(order) == {0: Emitted(1, b"", name)}
+    assert (state.notices(ORDERS[0]), state.notices(ORDERS[1])) == ({"n": b"told"}, {})
+
+
+def test_without_an_order_number_a_statement_under_an_affiliate_identifier_stands_by_itself():
+    bare = [postback(BLOG, sequence) for sequence in (1, 2)]
+    numbers = [layout.case_number(fact) for fact in bare]
+    assert numbers == [fact.receipt_id for fact in bare]
+    assert layout.case_number(postback(BLOG, conversion_unique_id="A")) == "A"
+    assert layout.case_number(postback("0" * 32, conversion_unique_id="A")) == ""
+    assert layout.case_number(postback("d" + "0" * 31, conversion_unique_id="A")) == ""
 
 
 def test_facts_of_a_transaction_lie_by_kind_and_time_of_the_event_also_before_1970(store: Store):
@@ -103,14 +145,100 @@ def test_facts_of_a_transaction_lie_by_kind_and_time_of_the_event_also_before_19
     assert found == ["3", "2", "1"]
 
 
-def test_waiting_transactions_are_paged_by_catalog_version_and_end_when_resumed(store: Store):
+def test_the_last_visit_of_a_time_is_found_among_many(store: Store):
+    at = [NOON_MS + minute * 60_000 for minute in range(100)]
     state = store.open(0)
-    state.apply(Changes(waiting=[(300, "c"), (2, "a"), (2, "b")]))
-    first = state.waiting(b"", 2)
-    assert [name for _, name in first] == ["a", "b"]
-    assert [name for _, name in state.waiting(first[-1][0] + b"\x00", 2)] == ["c"]
-    state.apply(Changes(resumed=[(2, "a"), (300, "c")], waiting=[(300, "c")]))
-    assert [name for _, name in state.waiting(b"", 10)] == ["b", "c"]
+    given = [click(sequence=number, occurred_at=times.from_ms(ms)) for number, ms in enumerate(at)]
+    state.apply(Changes(facts=stored(*given)))
+    visits = state.visits()
+    for until, expected in ((at[7], 7), (at[7] + 59_999, 7), (at[8] - 1, 7), (at[99] + HOUR_MS, 99)):
+        assert visits.last("t1", layout.CLICK, 0, until) == ("clicks", facts.encode(given[expected]))
+    assert visits.last("t1", layout.CLICK, at[7] + 1, at[8] - 1) is None
+    assert visits.last("t1", layout.CLICK, at[7], at[7]) is not None
+
+
+def test_what_was_stated_in_a_time_is_found_with_its_bundle(store: Store):
+    state = store.open(0)
+    state.apply(Changes(times=[(10, ORDERS[0]), (20, ORDERS[1]), (30, ORDERS[0]), (20, Bundle("b"))]))
+    assert list(state.stated(BLOG, 10, 20)) == [(10, ORDERS[0]), (20, ORDERS[1])]
+    assert list(state.stated(BLOG, 31, 99)) == []
+
+
+def test_waiting_bundles_are_paged_by_catalog_version_and_end_when_resumed(store: Store):
+    state = store.open(0)
+    a, b, c, due = map(Bundle, ("a", "b", "c", "due"))
+    state.apply(Changes(waiting=[(300, c), (2, a), (2, b), (layout.DUE, due)]))
+    first = state.waiting(b"\x00", 3)
+    assert [bundle for _, bundle in first] == [due, a, b]
+    assert [bundle for _, bundle in state.waiting(first[-1][0] + b"\x00", 2)] == [c]
+    state.apply(Changes(resumed=[(2, a), (300, c)], waiting=[(300, c)]))
+    assert [bundle for _, bundle in state.waiting(b"\x00", 10)] == [due, b, c]
+
+
+def test_each_kind_of_fact_has_its_old_end(store: Store):
+    state = store.open(0)
+    given = [click(sequence=1), postback(sequence=2), click(sequence=3), click(sequence=9)]
+    state.apply(Changes(facts=stored(*given)))
+    old = state.oldest(layout.CLICK, NOON_MS + 9_000, 10)
+    assert old == [(each.seen_key, each.key) for each in stored(given[0], given[2])]
+    assert state.oldest(layout.CLICK, NOON_MS + 9_000, 1) == old[:1]
+
+    before = layout.seen_start(layout.CLICK, NOON_MS + 9_000)
+    state.apply(
+        Changes(
+            forgotten=[("seen", layout.CLICK, before)],
+            dropped=[("facts", fact_key) for _, fact_key in old],
+        )
+    )
+    assert state.oldest(layout.CLICK, NOON_MS + HOUR_MS, 10) == [
+        (each.seen_key, each.key) for each in stored(given[3])
+    ]
+    assert len(state.oldest(layout.STATEMENT, NOON_MS + HOUR_MS, 10)) == 1
+    assert len(state.facts("t1")) == 2
+
+
+@pytest.mark.parametrize(
+    ("bundle", "other"), [(T1, Bundle("t2")), (Bundle("d" + "0" * 31), Bundle("d" + "1" * 31)), ORDERS]
+)
+def test_a_bundle_goes_whole_and_nothing_else_with_it(store: Store, bundle: Bundle, other: Bundle):
+    state = store.open(0)
+    kept = _filled(other, "B")
+    state.apply(kept)
+    before = list(_everything(state))
+    state.apply(_filled(bundle, "A"))
+    header = state.headers([bundle])[0]
+    state.apply(Changes(dropped=state.all_of(bundle, header)))
+    assert [each for each in _everything(state) if each[0] != "seen"] == [
+        each for each in before if each[0] != "seen"
+    ]
+    assert state.seen([_filled(bundle, "A").facts[0].seen_key]) != [None]
+
+
+def _filled(bundle: Bundle, order: str) -> Changes:
+    fact = postback(bundle.transaction_id, ord(order), conversion_unique_id=order)
+    shared = layout.is_shared(bundle.transaction_id)
+    return Changes(
+        facts=stored(fact),
+        headers={bundle: Header(1, 1, 7, NOON_MS)},
+        cases={(bundle, 0): Emitted(1, b"", b"")},
+        notices={(bundle, "n"): b"told"},
+        times=[(times.to_ms(fact.occurred_at), bundle)] if shared else [],
+        births=[(NOON_MS, bundle)],
+        waiting=[(7, bundle)],
+    )
+
+
+def _everything(state: Partition) -> list[tuple[str, bytes, bytes]]:
+    return [(name, *pair) for name in state._family for pair in state._family[name].items()]
+
+
+def test_bundles_are_found_by_when_they_were_born(store: Store):
+    state = store.open(0)
+    state.apply(Changes(births=[(20, ORDERS[0]), (-5, T1), (30, T1)]))
+    assert state.born(30, 10) == [(-5, T1), (20, ORDERS[0])]
+    assert state.born(31, 1) == [(-5, T1)]
+    state.apply(Changes(unborn=[(-5, T1)], births=[(-6, T1)]))
+    assert state.born(31, 10) == [(-6, T1), (20, ORDERS[0]), (30, T1)]
 
 
 def test_two_processes_or_two_owners_in_one_cannot_have_one_partition(store: Store):
@@ -124,8 +252,8 @@ def test_two_processes_or_two_owners_in_one_cannot_have_one_partition(store: Sto
 
 def test_a_state_of_another_format_is_refused_with_what_to_do(store: Store, monkeypatch: pytest.MonkeyPatch):
     store.open(0).close()
-    monkeypatch.setattr("streams.layout.FORMAT", b"2")
-    with pytest.raises(Problem, match="format 1, this release reads 2; move it away"):
+    monkeypatch.setattr("streams.layout.FORMAT", b"3")
+    with pytest.raises(Problem, match="format 2, this release reads 3; move it away"):
         store.open(0)
 
 

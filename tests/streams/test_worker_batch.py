@@ -17,10 +17,12 @@ from schemas.catalog_versions import History
 from schemas.reasons import Reason
 from service.errors import Problem
 from service.kafka import Outgoing, Record
-from streams import batch
+from streams import batch, layout
 from streams.batch import Batch, Decide, Tally
 from streams.decide import Decision, decide_transaction
-from streams.state import Partition, Store
+from streams.layout import Bundle
+from streams.state import Partition
+from streams.store import Store
 from tests.streams.joining import (
     NOON_MS,
     cases,
@@ -45,6 +47,13 @@ def fresh(tmp_path: Path) -> Callable[[], Partition]:
 @pytest.fixture
 def state(fresh: Callable[[], Partition]) -> Partition:
     return fresh()
+
+
+T1 = Bundle("t1")
+
+
+def waiting(state: Partition) -> list[Bundle]:
+    return [bundle for _, bundle in state.waiting(b"\x00", 9)]
 
 
 def absorbed(
@@ -82,7 +91,7 @@ def test_clicks_alone_are_not_even_decided(state: Partition):
         raise AssertionError
 
     assert absorbed(state, [record(click(sequence=each)) for each in range(1, 9)], never)[0] == []
-    assert state.headers(["t1"])[0].facts == 8
+    assert state.headers([T1])[0].facts == 8
 
 
 def test_the_rules_make_no_case_of_clicks_alone_which_is_what_lets_us_not_ask_them():
@@ -107,16 +116,16 @@ def test_a_fact_seen_again_changes_no_state_and_sends_its_case_again_as_it_is(
 ):
     facts_once = [record(click()), record(postback())]
     first, _ = absorbed(state, facts_once)
-    before = state.headers(["t1"]), state.cases("t1"), state.facts("t1")
+    before = state.headers([T1]), state.cases(T1), state.facts("t1")
     again, tally = absorbed(state, facts_once) if at_once else absorbed(state, facts_once[:1])
     assert again == first
     assert (tally.facts, tally.again) == (0, 2 if at_once else 1)
-    assert (state.headers(["t1"]), state.cases("t1"), state.facts("t1")) == before
+    assert (state.headers([T1]), state.cases(T1), state.facts("t1")) == before
 
 
 def test_a_fact_twice_in_one_batch_counts_once(state: Partition):
     sent, tally = absorbed(state, [record(postback()), record(postback())])
-    assert (tally.facts, tally.again, state.headers(["t1"])[0].facts) == (1, 1, 1)
+    assert (tally.facts, tally.again, state.headers([T1])[0].facts) == (1, 1, 1)
     assert [case.version for case in cases(sent)] == [version(1)]
 
 
@@ -144,7 +153,7 @@ def test_a_receipt_with_other_content_goes_to_quarantine_with_an_alarm(state: Pa
     (kept,) = quarantines(sent)
     assert (kept.reason, kept.offset, kept.identity) == (Reason.CONFLICTING_VALUES, 7, postback().receipt_id)
     assert tally.contradicting == 1
-    assert state.cases("t1")[0].version == version(1)
+    assert state.cases(T1)[0].version == version(1)
 
 
 @pytest.mark.parametrize(
@@ -188,34 +197,34 @@ def test_what_one_transaction_can_make_us_read_is_bounded(state: Partition, monk
     records = [record(postback(sequence=each)) for each in range(1, 6)]
     sent, tally = absorbed(state, records)
     assert [each.reason for each in quarantines(sent)] == [Reason.TOO_MANY_OBSERVATIONS] * 2
-    assert (tally.facts, state.headers(["t1"])[0].facts) == (3, 3)
+    assert (tally.facts, state.headers([T1])[0].facts) == (3, 3)
     assert cases(sent)[0].conversions[0].observations == 3
 
 
 def test_a_transaction_without_its_catalog_waits_and_the_others_go_on(state: Partition):
     sent, _ = absorbed(state, [record(postback("t1", catalog_version=2)), record(postback("t2", 3))])
     assert [case.transaction_id for case in cases(sent)] == ["t2"]
-    assert [name for _, name in state.waiting(b"", 9)] == ["t1"]
+    assert waiting(state) == [T1]
 
     still = Batch(state, decide, NOON_MS)
-    still.resume(["t1"])
+    still.resume([T1])
     state.apply(still.changes)
-    assert [name for _, name in state.waiting(b"", 9)] == ["t1"]
+    assert waiting(state) == [T1]
 
     there = Batch(state, partial(decide, newest_catalog=2), NOON_MS)
-    there.resume(["t1"])
+    there.resume([T1])
     state.apply(there.changes)
     assert [(case.transaction_id, case.version) for case in cases(there.changes.outbox)] == [
         ("t1", version(1))
     ]
-    assert state.waiting(b"", 9) == []
+    assert waiting(state) == []
 
 
 def test_a_new_fact_lets_a_waiting_transaction_go_on_once_the_catalog_is_there(state: Partition):
     absorbed(state, [record(postback(catalog_version=2))])
     sent, _ = absorbed(state, [record(click())], partial(decide, newest_catalog=2))
     assert [case.version for case in cases(sent)] == [version(2)]
-    assert state.waiting(b"", 9) == []
+    assert waiting(state) == []
 
 
 def test_a_transaction_that_cannot_be_decided_is_named_and_nothing_is_kept(state: Partition):
@@ -224,7 +233,7 @@ def test_a_transaction_that_cannot_be_decided_is_named_and_nothing_is_kept(state
 
     with pytest.raises(Problem, match="transaction t1 cannot be decided: ZeroDivisionError"):
         absorbed(state, [record(postback())], broken)
-    assert state.seen([postback()]) == [None]
+    assert state.seen([layout.seen_key("postbacks", postback())]) == [None]
 
 
 GIVEN = [

@@ -22,7 +22,8 @@ from streams.joiner import Joiner
 from streams.layout import Position
 from streams.logs import Logs
 from streams.metrics import Metrics
-from streams.state import Partition, Store
+from streams.state import Partition
+from streams.store import Store
 from streams.transport import Fetch, Slice
 from tests.streams.joining import cases, click, decide, postback, quarantines, record, version
 

@@ -1,0 +1,68 @@
+"""Where the states of all partitions of a process lie, and how RocksDB is to keep them."""
+
+from pathlib import Path
+from typing import Final
+
+from rocksdict import BlockBasedOptions, Cache, DBCompressionType, Options, Rdict, WriteBufferManager
+
+from service.errors import Problem
+from streams.state import FAMILIES, Partition
+
+_CACHE_BYTES: Final = 64 << 20  # read cache, index and filter blocks of all partitions of a process
+_MEMTABLE_BYTES: Final = 64 << 20  # what all partitions together may hold before a flush
+_WAL_BYTES: Final = 32 << 20  # per partition; bounds what is read again at an opening (about 0.3 s)
+_OPEN_FILES: Final = 64  # per partition: 64 partitions stay below the usual limit of descriptors
+
+
+class Busy(Problem):
+    """Another process, or a partition not yet closed here, holds the directory."""
+
+
+class Store:
+    """All partitions of a process: they share one cache and one limit on unflushed writes.
+
+    Problem where its directory cannot be made.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Problem(f"{directory} cannot be made: {error.strerror}; see ROUNDTRIP_DIR") from error
+        self._cache = Cache(_CACHE_BYTES)
+        self._memtables = WriteBufferManager(_MEMTABLE_BYTES, False)
+
+    def open(self, number: int) -> Partition:
+        """The state of a partition number, made if there is none; Busy while somebody else has it open."""
+        path = self._directory / str(number)
+        path.mkdir(parents=True, exist_ok=True)
+        families = {name: self._options() for name in FAMILIES}
+        try:
+            db = Rdict(str(path), self._options(), column_families=families)
+        except Exception as error:  # rocksdict raises plain Exception for everything
+            if "lock" in str(error).lower():
+                raise Busy(f"state {path} is in use by another process; end that one first") from error
+            raise Problem(f"state {path} cannot be opened: {error}") from error
+        return Partition(number, db, path)
+
+    def _options(self) -> Options:
+        options = Options(raw_mode=True)
+        options.create_if_missing(True)
+        options.create_missing_column_families(True)
+        table = BlockBasedOptions()
+        table.set_block_cache(self._cache)
+        table.set_cache_index_and_filter_blocks(True)  # else they grow with the data, outside of any limit
+        table.set_bloom_filter(10.0, False)  # most receipts are new: 1 % of them read a block in vain
+        options.set_block_based_table_factory(table)
+        options.set_write_buffer_manager(self._memtables)
+        options.set_write_buffer_size(8 << 20)
+        options.set_max_total_wal_size(_WAL_BYTES)
+        options.set_max_open_files(_OPEN_FILES)
+        options.set_compression_type(DBCompressionType.lz4())
+        options.set_bottommost_compression_type(DBCompressionType.zstd())
+        options.set_level_compaction_dynamic_level_bytes(True)
+        options.set_keep_log_file_num(2)
+        options.set_max_log_file_size(1 << 20)
+        options.set_stats_dump_period_sec(0)
+        return options
