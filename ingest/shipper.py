@@ -34,6 +34,8 @@ _GIB: Final = 1 << 30
 _MIB: Final = 1 << 20
 
 Spawn = Callable[[Coroutine[Any, Any, object], str], "asyncio.Task[Any]"]
+Tell = Callable[[str, int], None]
+"""An epoch, and its last number on stable storage."""
 
 
 def means(
@@ -60,10 +62,11 @@ def means(
 class Shipper:
     """Ships in the background what the journal has committed, and what others left."""
 
-    def __init__(self, means: Means, journal: Journal, directory: Directory) -> None:
+    def __init__(self, means: Means, journal: Journal, directory: Directory, tell: Tell) -> None:
         self._means = means
         self._journal = journal
         self._directory = directory
+        self._tell = tell
         self._own: Carrier | None = None
         self._measure: Measure | None = None
         self._visited: dict[int, object] = {}
@@ -169,6 +172,8 @@ class Shipper:
             return
         if carrier.well:
             self._visited[held.number] = self._appearance(held)
+            epoch, _, last = carrier.logbook.cursor.receipt_id.partition("-")
+            self._tell(epoch, int(last or 0))  # its owner, gone, says it no more
 
     def _appearance(self, held: Held) -> object:
         """What looks different when there is something to do: files, connections, logs, room, or the time."""

@@ -54,8 +54,11 @@ class Tails:
         self.say()
 
     def say(self) -> None:
-        """The tail as it stands is with the producer; nothing while the epoch has no event."""
-        epoch, last = self._how_far()
+        """Our own tail as it stands is with the producer; nothing while the epoch has no event."""
+        self.word(*self._how_far())
+
+    def word(self, epoch: str, last: int) -> None:
+        """The same of any epoch whose end is known here: that of a journal whose owner will not say it."""
         if not epoch or not last:
             return
         tail = Tail(edge=self._edge, epoch=epoch, last=last, at=times.from_ms(self._clock_ms()))

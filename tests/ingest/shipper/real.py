@@ -107,7 +107,7 @@ class RealEdge:
         self._path = self.journal.path or Path()
         self.producer = Producer(mine)
         means = shipper.means(mine, directory, self.producer, Figures(self.registry), counters)
-        self.shipper = Shipper(means, self.journal, directory)
+        self.shipper = Shipper(means, self.journal, directory, lambda *_: None)
         self.shipper.start(lambda work, name: asyncio.get_running_loop().create_task(work, name=name))
 
     @property

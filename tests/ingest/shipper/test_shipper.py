@@ -23,9 +23,15 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def shipper(edge: Edge) -> AsyncIterator[Shipper]:
+def told() -> list[tuple[str, int]]:
+    """What was said of others' epochs."""
+    return []
+
+
+@pytest.fixture
+async def shipper(edge: Edge, told: list[tuple[str, int]]) -> AsyncIterator[Shipper]:
     """Not started."""
-    made = Shipper(edge.means, edge.journal, Directory(edge.disk, ROOT))
+    made = Shipper(edge.means, edge.journal, Directory(edge.disk, ROOT), lambda *tail: told.append(tail))
     yield made
     await made.close(0)
 
@@ -149,6 +155,16 @@ async def test_journals_left_by_others_are_shipped_and_given_back(
     more = left_behind(edge, 2)  # an owner came, and went
     await until(lambda: set(more) <= set(kafka.receipts))
     assert len(kafka.receipts) == len(set(kafka.receipts))
+
+
+async def test_who_ships_a_journal_left_by_others_says_where_it_ends(
+    edge: Edge, shipper: Shipper, told: list[tuple[str, int]]
+) -> None:
+    """Else a loss at its very end would be missed: its owner cannot say any more how far it came."""
+    last = left_behind(edge, 7)[-1]
+    start(shipper)
+    await until(lambda: told)
+    assert told == [(last.partition("-")[0], 7)]
 
 
 async def test_a_journal_in_which_nothing_happens_costs_kafka_no_question(
