@@ -1,5 +1,6 @@
 """The joiner's state: one RocksDB for each partition number, and all that one batch changes in it at once."""
 
+import contextlib
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from rocksdict import Rdict, RdictIter, ReadOptions, WriteBatch, WriteOptions
 
 from service.errors import Problem
 from service.kafka import Outgoing
-from streams import layout
+from streams import damage, layout
 from streams.layout import Bundle, Emitted, Header, Position, Seen, Stored
 
 FAMILIES: Final = (
@@ -20,6 +21,8 @@ FAMILIES: Final = (
 
 _FORMAT_KEY: Final = b"format"
 _POSITION_KEY: Final = b"position:"
+_WRITE_KEY: Final = b"write:"
+_WRITES: Final = 20_000  # whose numbers are kept: more than lie in WALs. Reading them takes 8 ms
 
 _unpack_outgoing = msgspec.msgpack.Decoder(Outgoing).decode
 
@@ -49,8 +52,12 @@ class Changes(msgspec.Struct):
     forgotten: list[tuple[str, bytes, bytes]] = []
 
 
+@damage.told
 class Partition:
-    """The open state of one partition number. Not for two threads at once."""
+    """The open state of one partition number. Not for two threads at once.
+
+    Problem, with what to do, where its files are damaged or the disk fails.
+    """
 
     def __init__(self, number: int, db: Rdict, path: Path) -> None:
         self.number = number
@@ -61,6 +68,7 @@ class Partition:
         self._synced = WriteOptions()
         self._synced.sync = True
         self._check_format()
+        self._writes = self._checked_writes()
         self.positions = self._read_positions()
         self._unsent = self._read_outbox()
         self._sent_to = self._next = 0
@@ -73,7 +81,8 @@ class Partition:
             return
         batch = WriteBatch(raw_mode=True)
         self._forget_sent(batch)
-        self._write(batch)
+        with contextlib.suppress(Problem):  # on a full disk: what was sent is then sent again
+            self._write(batch)
         self._handle.clear()
         for family in self._family.values():
             family.close()
@@ -119,7 +128,7 @@ class Partition:
 
     def visits(self) -> "Visits":
         """What finds a visit by its time, in the state as it is now; for the length of a batch."""
-        return Visits(self._family["facts"].iter(ReadOptions()))
+        return Visits(self._family["facts"].iter(ReadOptions()), self.path)
 
     def cases(self, bundle: Bundle) -> dict[int, Emitted]:
         """By goal, each case of a bundle as it was last sent."""
@@ -131,11 +140,11 @@ class Partition:
         start = layout.header_key(bundle)
         return {key[len(start) :].decode(): value for key, value in self._scan("notices", start)}
 
-    def stated(self, transaction_id: str, since_ms: int, until_ms: int) -> Iterator[tuple[int, Bundle]]:
+    def stated(self, transaction_id: str, since_ms: int, until_ms: int) -> list[tuple[int, Bundle]]:
         """Of a shared identifier, when something was stated in these times (both included), and of what."""
         start = layout.time_key(Bundle(transaction_id), since_ms)
         end = layout.time_key(Bundle(transaction_id), until_ms + 1)
-        return (layout.split_time(key) for key, _ in self._scan("times", start, end))
+        return [layout.split_time(key) for key, _ in self._scan("times", start, end)]
 
     def waiting(self, after: bytes, limit: int) -> list[tuple[bytes, Bundle]]:
         """Key and bundle of those that wait, what is due first, then by catalog version, from a key on."""
@@ -215,13 +224,16 @@ class Partition:
             self._sent_to = first_unsent
 
     def _write(self, batch: WriteBatch) -> None:
-        if len(batch):
-            self._db.write(batch, self._synced)
+        if not len(batch):
+            return
+        batch.put(_WRITE_KEY + layout.number(self._writes), b"")
+        if self._writes >= _WRITES:
+            batch.delete(_WRITE_KEY + layout.number(self._writes - _WRITES))
+        self._db.write(batch, self._synced)
+        self._writes += 1
 
     def _scan(self, family: str, start: bytes, end: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
-        options = ReadOptions()
-        options.set_iterate_upper_bound(layout.end_of(start) if end is None else end)
-        yield from self._family[family].items(from_key=start, read_opt=options)
+        return _scanned(self._family[family], start, layout.end_of(start) if end is None else end)
 
     def _read_outbox(self) -> list[tuple[int, Outgoing]]:
         zero, end = layout.number(0), b"\xff" * 8
@@ -230,29 +242,36 @@ class Partition:
         ]
 
     def _read_positions(self) -> dict[str, Position]:
-        options = ReadOptions()
-        options.set_iterate_upper_bound(layout.end_of(_POSITION_KEY))
-        return {
-            key[len(_POSITION_KEY) :].decode(): layout.unpack_position(value)
-            for key, value in self._db.items(from_key=_POSITION_KEY, read_opt=options)
-        }
+        found = _scanned(self._db, _POSITION_KEY, layout.end_of(_POSITION_KEY))
+        return {key[len(_POSITION_KEY) :].decode(): layout.unpack_position(value) for key, value in found}
+
+    def _checked_writes(self) -> int:
+        """The next write's number; ValueError where earlier ones are missing, as when a manifest was cut."""
+        found = _scanned(self._db, _WRITE_KEY, layout.end_of(_WRITE_KEY))
+        numbers = [layout.to_number(key[len(_WRITE_KEY) :]) for key, _ in found]
+        written = numbers[-1] + 1 if numbers else 0
+        if len(numbers) < min(written, _WRITES):
+            raise ValueError(f"of the last {min(written, _WRITES)} writes only {len(numbers)} are there")
+        return written
 
     def _check_format(self) -> None:
         found = self._db.get(_FORMAT_KEY)
         if found is None:
             self._db.put(_FORMAT_KEY, layout.FORMAT)
         elif found != layout.FORMAT:
-            known, given = layout.FORMAT.decode(), found.decode()
+            known, given = layout.FORMAT.decode(), found.decode(errors="backslashreplace")
             raise Problem(
                 f"state {self.path} is of format {given}, this release reads {known};"
                 " move it away and the joiner decides everything again from Kafka"
             )
 
 
+@damage.told
 class Visits:
     """The visits of a state at one moment. A seek costs half of what a scan of its own would."""
 
-    def __init__(self, cursor: RdictIter) -> None:
+    def __init__(self, cursor: RdictIter, path: Path) -> None:
+        self.path = path
         self._cursor = cursor
 
     def last(
@@ -261,12 +280,25 @@ class Visits:
         """Topic and record of the transaction's last visit of a kind in these times, both included."""
         cursor = self._cursor
         cursor.seek_for_prev(layout.visit_key(transaction_id, kind, until_ms + 1, ""))
+        cursor.status()
         if not cursor.valid() or cursor.key() < layout.visit_key(transaction_id, kind, since_ms, ""):
             return None
         return layout.split_fact(cursor.value())
 
 
 _NO_HEADER: Final = Header()
+
+
+def _scanned(family: Rdict, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Keys and values from `start` up to before `end`. Rdict.items would end at a damaged block, unheard."""
+    options = ReadOptions()
+    options.set_iterate_upper_bound(end)
+    cursor = family.iter(options)
+    cursor.seek(start)
+    while cursor.valid():
+        yield cursor.key(), cursor.value()
+        cursor.next()
+    cursor.status()
 
 
 def _dropped(changes: Changes) -> Iterable[tuple[str, bytes]]:

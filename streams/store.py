@@ -6,6 +6,7 @@ from typing import Final
 from rocksdict import BlockBasedOptions, Cache, DBCompressionType, Options, Rdict, WriteBufferManager
 
 from service.errors import Problem
+from streams import damage
 from streams.state import FAMILIES, Partition
 
 _CACHE_BYTES: Final = 64 << 20  # read cache, index and filter blocks of all partitions of a process
@@ -40,11 +41,13 @@ class Store:
         families = {name: self._options() for name in FAMILIES}
         try:
             db = Rdict(str(path), self._options(), column_families=families)
-        except Exception as error:  # rocksdict raises plain Exception for everything
-            if "lock" in str(error).lower():
+            return Partition(number, db, path)
+        except Exception as error:
+            if f"{path}/LOCK" in str(error):
                 raise Busy(f"state {path} is in use by another process; end that one first") from error
-            raise Problem(f"state {path} cannot be opened: {error}") from error
-        return Partition(number, db, path)
+            if damage.is_of_state(error):
+                raise damage.problem(path, error) from error
+            raise
 
     def _options(self) -> Options:
         options = Options(raw_mode=True)
@@ -58,6 +61,8 @@ class Store:
         options.set_write_buffer_manager(self._memtables)
         options.set_write_buffer_size(8 << 20)
         options.set_max_total_wal_size(_WAL_BYTES)
+        # All families at once: a lost or cut WAL then gives an earlier state, not one at odds with itself.
+        options.set_atomic_flush(True)
         options.set_max_open_files(_OPEN_FILES)
         options.set_compression_type(DBCompressionType.lz4())
         options.set_bottommost_compression_type(DBCompressionType.zstd())
