@@ -54,6 +54,7 @@ class Reason(IntEnum):
     UNKNOWN_STATUS_WORD = 222
     BOT_CLICK = 223
     PREFETCH = 224
+    UNDECIDED = 225
 
     @property
     def sentence(self) -> str:
@@ -106,4 +107,5 @@ _SENTENCES = {
     Reason.UNKNOWN_STATUS_WORD: "the status word is not one that this advertiser uses",
     Reason.BOT_CLICK: "the click is marked as a bot's",
     Reason.PREFETCH: "a prefetch is no visit: the visit itself asks again",
+    Reason.UNDECIDED: "the rules failed on its transaction: decided again by a release that mends them",
 }

@@ -1,15 +1,20 @@
 """What a batch of records changes: facts added, cases decided, records to send. Writes nothing itself.
 
-1. A record that is no fact goes to quarantine.
+1. A record that is no fact goes to quarantine. So does a fact that others of its transaction may not meet:
+   under another key than its transaction, or in another partition than its key's (streams.placement).
 2. A fact whose receipt is known changes nothing; its transaction's cases are sent again as they stand: so a
    replay repairs what Kafka lost. The same receipt with other content goes to quarantine, with an alarm.
 3. A fact beyond MAX_FACTS of one transaction goes to quarantine: what one sender makes us read is bounded.
 4. A transaction that gained facts is decided whole; a case is sent where its content changed.
 5. A transaction whose catalog is not there yet waits in the state; the others go on.
+6. So does one that the rules fail on, which is a bug: its new facts are also shown in quarantine. It is tried
+   again with all that waits, by the next release at the latest, and then decided from all its facts.
 """
 
+import traceback
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Final, Protocol
 
 import msgspec
@@ -18,9 +23,8 @@ from schemas import decisions, facts, times
 from schemas.decisions import Case, Conversion, Notice
 from schemas.facts import AnyFact, Click, Impression
 from schemas.reasons import Reason
-from service.errors import Problem
 from service.kafka import Outgoing, Record
-from streams import layout
+from streams import damage, layout
 from streams.decide import CatalogMissing
 from streams.layout import Bundle, Emitted, Header, Seen
 from streams.quarantine import quarantined
@@ -47,12 +51,16 @@ Decide = Callable[[Sequence[AnyFact]], Verdict]
 
 
 class Tally(msgspec.Struct):
-    """What a batch held and gave, for the metrics. again: facts that were known. contradicting: rule 2."""
+    """What a batch held and gave, for the metrics.
+
+    again: facts that were known. contradicting: rule 2. undecided: transactions, rule 6.
+    """
 
     facts: int = 0
     again: int = 0
     quarantined: int = 0
     contradicting: int = 0
+    undecided: int = 0
     cases: int = 0
     conversions: int = 0
     notices: int = 0
@@ -69,6 +77,7 @@ class Batch:
     def __init__(self, state: Partition, decide: Decide, now_ms: int) -> None:
         self.changes = Changes()
         self.tally = Tally()
+        self.alarms: list[str] = []  # of rule 6, a line each
         self._state = state
         self._decide = decide
         self._now = times.from_ms(now_ms)
@@ -84,6 +93,11 @@ class Batch:
             elif header.statements:
                 self._send_again(transaction)
 
+    def refuse(self, records: Sequence[Record], detail: str) -> None:
+        """The changes hold these in quarantine."""
+        for record in records:
+            self._quarantine(record, Reason.MALFORMED_EVENT, detail)
+
     def resume(self, bundles: Sequence[Bundle]) -> None:
         """The changes hold what these bundles give, which waited for a catalog that is there now."""
         for bundle, header in zip(bundles, self._state.headers(bundles), strict=True):
@@ -94,11 +108,13 @@ class Batch:
         for record in records:
             try:
                 fact = facts.decode(record.topic, record.value)
-                layout.check(fact)
             except facts.Malformed as error:
-                self._quarantine(record, Reason.MALFORMED_EVENT, str(error))
-            else:
+                self.refuse([record], str(error))
+                continue
+            if record.key == fact.transaction_id.encode():
                 arrivals.append(_Arrival(record, fact))
+            else:
+                self.refuse([record], "its key is not its transaction_id")
         return arrivals
 
     def _sorted_out(self, arrivals: list[_Arrival]) -> tuple[dict[str, list[_Arrival]], set[str]]:
@@ -128,7 +144,14 @@ class Batch:
             return False
         # Other bytes may be the same fact: a rebuild, or another release of an edge, may spell it otherwise.
         stored = self._state.fact(seen.fact_key)
-        return stored is None or _fact(*stored) != arrival.fact
+        return stored is None or self._fact(*stored) != arrival.fact
+
+    def _fact(self, topic: str, value: bytes) -> AnyFact:
+        """A fact out of the state, where only what decoded was put."""
+        try:
+            return facts.decode(topic, value)
+        except facts.Malformed as error:
+            raise damage.problem(self._state.path, error) from error
 
     def _added(self, header: Header, fresh: list[_Arrival]) -> list[_Arrival]:
         room = max(0, MAX_FACTS - header.facts)
@@ -147,27 +170,41 @@ class Batch:
             layout.stored(each.record.topic, each.fact, each.record.value) for each in added
         ]
         if header.statements:
-            header = self._decided(transaction, header, [each.fact for each in added], again=again)
+            header = self._decided(transaction, header, added, again=again)
         self.changes.headers[Bundle(transaction)] = header
 
-    def _decided(self, transaction: str, header: Header, added: list[AnyFact], *, again: bool) -> Header:
-        whole = [_fact(*stored) for stored in self._state.facts(transaction)] + added
+    def _decided(self, transaction: str, header: Header, added: list[_Arrival], *, again: bool) -> Header:
+        whole = [self._fact(*stored) for stored in self._state.facts(transaction)]
+        whole += [each.fact for each in added]
         if header.awaits:
             self.changes.resumed.append((header.awaits, Bundle(transaction)))
         try:
             verdict = self._decide(whole)
         except CatalogMissing as missing:
-            self.changes.waiting.append((missing.version, Bundle(transaction)))
-            if again:
-                self._send_again(transaction)
-            return msgspec.structs.replace(header, awaits=missing.version)
-        except Exception as error:
-            said = f"transaction {transaction} cannot be decided: {error!r}; nothing of its batch is kept"
-            raise Problem(said) from error
+            return self._set_aside(transaction, header, missing.version, again=again)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001  rule 6: one transaction must not hold up all others
+            self._alarm(transaction, header, error, added)
+            return self._set_aside(transaction, header, layout.MENDED, again=again)
         version = decisions.RULES_RELEASE << 32 | header.facts
         self._send_cases(transaction, version, verdict, again=again)
         self._send_notices(transaction, version, verdict.notices, again=again)
         return msgspec.structs.replace(header, awaits=0)
+
+    def _set_aside(self, transaction: str, header: Header, awaits: int, *, again: bool) -> Header:
+        self.changes.waiting.append((awaits, Bundle(transaction)))
+        if again:
+            self._send_again(transaction)
+        return msgspec.structs.replace(header, awaits=awaits)
+
+    def _alarm(self, transaction: str, header: Header, error: Exception, added: list[_Arrival]) -> None:
+        why = f"transaction {transaction} cannot be decided: {error!r} at {_place(error)}"
+        if header.awaits != layout.MENDED:
+            self.alarms.append(why)
+            self.tally.undecided += 1
+        for arrival in added:
+            self._quarantine(arrival.record, Reason.UNDECIDED, why)
 
     def _send_cases(self, transaction: str, version: int, verdict: Verdict, *, again: bool) -> None:
         before = self._state.cases(Bundle(transaction))
@@ -233,9 +270,7 @@ def _case(transaction: str, goal_id: int, verdict: Verdict) -> Case:
     )
 
 
-def _fact(topic: str, value: bytes) -> AnyFact:
-    """A fact out of the state, where only what decoded was put."""
-    try:
-        return facts.decode(topic, value)
-    except facts.Malformed as error:
-        raise Problem(f"this release cannot read a fact that an earlier one stored: {error}") from error
+def _place(error: Exception) -> str:
+    """Where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "an unknown place"

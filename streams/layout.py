@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from schemas import times
-from schemas.facts import TYPES, AnyFact, Malformed, Statement
+from schemas.facts import TYPES, AnyFact, Statement
 from schemas.topics import FACTS
 from schemas.transaction_id import Kind, kind
 
@@ -24,6 +24,7 @@ STATEMENT: Final = b"s"
 KINDS: Final = dict.fromkeys(FACTS, STATEMENT) | {"clicks": CLICK, "impressions": IMPRESSION}
 
 DUE: Final = -1  # no catalog version: waits for nothing but its turn to be decided again
+MENDED: Final = (1 << 63) - 1  # nor this: waits for rules that do not fail on it
 
 _OFFSET: Final = 1 << 63  # makes negative times and goals sort before positive ones
 _NUMBER_BYTES: Final = 8
@@ -61,7 +62,8 @@ class Header(msgspec.Struct, frozen=True, array_like=True):
 
     facts: how many distinct ones have taken part; never lowered, also not by expiry.
     statements: how many of them state something about a conversion.
-    awaits: the catalog version that a decision still lacks, DUE where it only waits for its turn, 0 for none.
+    awaits: the catalog version that a decision still lacks, DUE where it only waits for its turn, MENDED
+        where the rules failed on it, 0 for none.
     born_ms: when the first of its statements was received.
     """
 
@@ -121,12 +123,6 @@ def end_of(start: bytes) -> bytes:
     """The first key after all that begin with `start`; some byte of it is not 0xff."""
     kept = start.rstrip(b"\xff")
     return kept[:-1] + bytes((kept[-1] + 1,))
-
-
-def check(fact: AnyFact) -> None:
-    """Malformed where an ID would make the keys ambiguous."""
-    if "\x00" in fact.transaction_id:
-        raise Malformed("transaction_id holds a zero byte")
 
 
 # What is decided together

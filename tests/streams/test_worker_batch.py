@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from schemas import facts
 from schemas.catalog_versions import History
+from schemas.facts import AnyFact
 from schemas.reasons import Reason
-from service.errors import Problem
 from service.kafka import Outgoing, Record
 from streams import batch, layout
 from streams.batch import Batch, Decide, Tally
@@ -25,6 +25,7 @@ from streams.state import Partition
 from streams.store import Store
 from tests.streams.joining import (
     NOON_MS,
+    Verdict,
     cases,
     click,
     content,
@@ -227,13 +228,54 @@ def test_a_new_fact_lets_a_waiting_transaction_go_on_once_the_catalog_is_there(s
     assert waiting(state) == []
 
 
-def test_a_transaction_that_cannot_be_decided_is_named_and_nothing_is_kept(state: Partition):
-    def broken(_: object):
+def broken_for_t1(known: Sequence[AnyFact]) -> Verdict:
+    if known[0].transaction_id == "t1":
         raise ZeroDivisionError
+    return decide(known)
 
-    with pytest.raises(Problem, match="transaction t1 cannot be decided: ZeroDivisionError"):
-        absorbed(state, [record(postback())], broken)
+
+def test_a_transaction_that_the_rules_fail_on_is_set_aside_and_the_others_go_on(state: Partition):
+    """Shown in quarantine, kept in the state, named once; and decided from all its facts once they do not."""
+    first = Batch(state, broken_for_t1, NOON_MS)
+    first.absorb([record(postback("t1")), record(postback("t2", 3))])
+    state.apply(first.changes)
+    (alarm,) = first.alarms
+    assert alarm.startswith("transaction t1 cannot be decided: ZeroDivisionError() at test_worker_batch.py:")
+    assert [case.transaction_id for case in cases(first.changes.outbox)] == ["t2"]
+    (kept,) = quarantines(first.changes.outbox)
+    assert (kept.reason, kept.receipt_id) == (Reason.UNDECIDED, postback("t1").receipt_id)
+    assert alarm in kept.detail
+
+    again = Batch(state, broken_for_t1, NOON_MS)
+    again.resume([T1])
+    again.absorb([record(click("t1", 4))])
+    state.apply(again.changes)
+    assert (again.alarms, again.tally.undecided, again.tally.cases) == ([], 0, 0)
+    assert waiting(state) == [T1]
+
+    mended = Batch(state, decide, NOON_MS)
+    mended.resume([T1])
+    state.apply(mended.changes)
+    (case,) = cases(mended.changes.outbox)
+    assert (case.version, case.conversions[0].status) == (version(2), "approved")
+    assert waiting(state) == []
+
+
+def test_without_memory_no_transaction_is_to_blame(state: Partition):
+    def starved(_: object):
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        absorbed(state, [record(postback())], starved)
     assert state.seen([layout.seen_key("postbacks", postback())]) == [None]
+
+
+def test_a_fact_under_another_key_than_its_transaction_goes_to_quarantine(state: Partition):
+    """Another worker may have the other facts of either: neither may be decided here."""
+    sent, tally = absorbed(state, [record(postback())._replace(key=b"t2"), record(click())])
+    (kept,) = quarantines(sent)
+    assert (kept.reason, kept.detail) == (Reason.MALFORMED_EVENT, "its key is not its transaction_id")
+    assert (kept.key, tally.facts, tally.quarantined) == ("t2", 1, 1)
 
 
 GIVEN = [
