@@ -19,7 +19,7 @@ from service import outage
 from service.errors import RecordsRefused, Unavailable, Unreachable
 from service.kafka import Outgoing, Record, told_together
 from service.settings import Settings
-from streams import logs
+from streams import layout, logs, placement
 from streams.batch import Batch, Decide, Tally
 from streams.layout import Position
 from streams.logs import Logs
@@ -87,6 +87,7 @@ class Joiner:
         self.sender: Sender | None = None
         self.consumer: Positions | None = None
         self.assigned = False
+        self.aside = False  # whether the rules failed on a transaction here
         self.busy_since = 0.0
 
     @property
@@ -136,7 +137,9 @@ class Joiner:
             for partition in list(self._open.values()):
                 await self._resume(partition)
             await self._send()
-            waiting = sum(bool(partition.waiting(b"\x00", 1)) for partition in self._open.values())
+            oldest = [key for each in self._open.values() for key, _ in each.waiting(b"\x00", 1)]
+            waiting = sum(key < _ASIDE for key in oldest)
+            self.aside = any(each.waiting(_ASIDE, 1) for each in self._open.values())
             self._metrics.waiting.set(waiting)
             return waiting
 
@@ -270,9 +273,12 @@ class Joiner:
     def _absorb(self, partition: Partition, part: Work) -> Tally:
         """In a thread of its own: the health page answers while a batch is decided."""
         batch = Batch(partition, self._decide, _now_ms())
-        batch.absorb(part.records)
+        placed, astray = placement.sorted_out(part.records, self._settings.partitions)
+        batch.refuse(astray, "it lies in another partition than its key's: see ROUNDTRIP_PARTITIONS")
+        batch.absorb(placed)
         batch.changes.positions = part.positions
         partition.apply(batch.changes)
+        _raise_alarm(batch)
         return batch.tally
 
     async def _resume(self, partition: Partition) -> None:
@@ -282,6 +288,7 @@ class Joiner:
             batch = Batch(partition, self._decide, _now_ms())
             await asyncio.to_thread(batch.resume, [bundle for _, bundle in waiting])
             await asyncio.to_thread(partition.apply, batch.changes)
+            _raise_alarm(batch)
             self._metrics.count(batch.tally)
             after = waiting[-1][0] + b"\x00"
 
@@ -335,6 +342,16 @@ class Joiner:
 
     def _unprefixed(self, topic: str) -> str:
         return topic.removeprefix(self._settings.topic_prefix)
+
+
+_ASIDE: Final = layout.number(layout.MENDED)  # what waits with this key or a later one was set aside
+
+
+def _raise_alarm(batch: Batch) -> None:
+    """What the rules failed on was said, in one line."""
+    if batch.alarms:
+        more = f" (and {len(batch.alarms) - 1} more alike)" if len(batch.alarms) > 1 else ""
+        log.error("%s%s; set aside, its new facts are in quarantine", batch.alarms[0], more)
 
 
 def _now_ms() -> int:

@@ -22,6 +22,7 @@ class Metrics:
             "contradicting": counter(
                 "contradicting", "Receipts that came again with other content: look into it"
             ),
+            "undecided": counter("undecided", "Transactions that the rules failed on: look into it"),
             "cases": counter("cases", "Cases sent"),
             "conversions": counter("conversions", "Conversions in cases whose content changed"),
             "notices": counter("notices", "Notices sent"),

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 RETRY_S: Final = 1.0
 JOIN_S: Final = 60.0  # a first join after an unclean stop waits for Kafka's session to end: 6 to 10 s
 STUCK_S: Final = 60.0  # a consumer that silently stops advancing is Faust's most reported fault
+_ASIDE: Final = "the rules failed on transactions: see this service's log, and the quarantine of reason 225"
 WAITING_S: Final = 60.0  # a catalog travels in seconds: one that is missed for a minute is worth an alarm
 LINGER_MS: Final = 1.0  # a fetch's results are handed over at once; waiting for more of them only costs time
 NEEDED: Final = (*FACTS, "conversions", "notices", "quarantine")
@@ -158,6 +159,7 @@ class Worker:
         health.check("moving", self._stuck)
         health.check("committing", self._uncommitted)
         health.check("waiting", self._waiting)
+        health.check("deciding", lambda: _ASIDE if self._joiner.aside else "")
 
     def _stuck(self) -> str:
         return _lasting(self._joiner.busy_since, STUCK_S, "one fetch is in work")

@@ -12,8 +12,9 @@ from faust.types import TP
 from prometheus_client import CollectorRegistry
 
 from schemas.facts import AnyFact
+from schemas.reasons import Reason
 from schemas.topics import FACTS
-from service.errors import RecordsRefused, Unavailable, Unreachable
+from service.errors import Problem, RecordsRefused, Unavailable, Unreachable
 from service.kafka import Outgoing, Record
 from service.settings import Settings
 from streams import joiner as module
@@ -77,7 +78,7 @@ class Rig:
         self.decide: Any = decide
 
     def joiner(self) -> Joiner:
-        settings = Settings(dir=self.directory)
+        settings = Settings(dir=self.directory, partitions=1)  # where every key belongs
         made = Joiner(
             settings,
             self._decide,
@@ -203,12 +204,42 @@ async def test_where_kafka_takes_not_even_that_the_process_ends(rig: Rig):
 
 async def test_what_cannot_be_handled_ends_the_process_uncommitted_and_nothing_follows(rig: Rig):
     joiner = await rig.started()
-    rig.decide = None
+    apply, full = joiner._open[0].apply, Problem("the disk is full")
+
+    def failing(_: object) -> None:
+        raise full
+
+    joiner._open[0].apply = failing  # type: ignore[method-assign]
     await joiner.handle(fetch(record(postback())))
-    rig.decide = decide
+    joiner._open[0].apply = apply  # type: ignore[method-assign]
     await joiner.handle(fetch(record(postback("t2", 3))))
-    assert ["t1" in str(each) for each in rig.failures] == [True]
+    assert rig.failures == [full]
     assert (rig.kafka.commits, rig.kafka.sent) == ({}, [])
+
+
+async def test_a_transaction_that_the_rules_fail_on_is_told_in_one_line_and_on_readyz(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+):
+    """It waits like one without its catalog, and is decided as soon as it can be; the others go on."""
+    joiner = await rig.started()
+    rig.decide = None
+    await joiner.handle(fetch(record(postback()), record(postback("t2", 3), 1)))
+    assert [each.reason for each in quarantines(rig.kafka.sent)] == [Reason.UNDECIDED] * 2
+    assert (await joiner.resume(), joiner.aside, len(caplog.messages)) == (0, True, 1)
+    assert "transaction t1 cannot be decided: TypeError" in caplog.text
+    assert "(and 1 more alike); set aside" in caplog.text
+    rig.decide = decide
+    assert (await joiner.resume(), joiner.aside) == (0, False)
+    assert {case.transaction_id for case in cases(rig.kafka.sent)} == {"t1", "t2"}
+    assert rig.failures == []
+
+
+async def test_a_fact_in_another_partition_than_its_key_s_goes_to_quarantine(rig: Rig):
+    joiner = await rig.started()
+    await joiner.handle(fetch(record(click(), partition=1)))
+    (kept,) = quarantines(rig.kafka.sent)
+    assert (kept.reason, kept.partition, kept.receipt_id) == (Reason.MALFORMED_EVENT, 1, click().receipt_id)
+    assert rig.kafka.commits == {TP("clicks", 1): 1}
 
 
 async def test_a_hole_before_a_fetch_is_read_again_and_not_skipped(rig: Rig):
