@@ -1,0 +1,190 @@
+"""Whatever lies in its topics, the joiner goes on: no fact is without effect, all else is in quarantine.
+
+BAD_RECORDS=1000000 python -m pytest tests/streams/test_bad_records.py -k real_kafka   # a longer run
+"""
+
+import base64
+import hashlib
+import os
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import roundtrip
+from schemas import facts
+from schemas.catalog_versions import CatalogVersion, encode_version, record_key
+from schemas.decisions import Case, Quarantine
+from schemas.facts import AnyFact
+from schemas.reasons import Reason
+from service.kafka import Outgoing, Record
+from streams.batch import Batch
+from streams.decide import CatalogMissing, decide_transaction
+from streams.layout import KINDS
+from streams.placement import partitions_of, sorted_out
+from streams.store import Store
+from tests.streams import facts_of_a_shop as shop
+from tests.streams import spoiled
+from tests.streams.joining import NOON_MS, content, last_cases, quarantines
+from tests.streams.spoiled import PARTITIONS
+from tests.streams.test_worker_stack import Installation, JoinerProcess, here, kafka
+
+__all__ = ["here", "kafka"]  # the fixtures
+
+HISTORY = shop.history()
+AT_ONCE = 20_000  # records that a producer's queue takes
+Place = tuple[str, int, int]
+Cases = dict[tuple[str, int], Case]
+
+
+class Judged(NamedTuple):
+    """What must become of records: of each bad one its reason; of the others, by transaction, the facts."""
+
+    bad: dict[Place, Reason]
+    good: dict[str, list[AnyFact]]
+
+
+def judged(records: Iterable[Record]) -> Judged:
+    """In the order in which they lie in their logs; by the rules of docs/joiner.md."""
+    found = Judged({}, defaultdict(list))
+    known: dict[tuple[object, ...], AnyFact] = {}
+    for record in records:
+        place = record.topic, record.partition, record.offset
+        try:
+            fact = facts.decode(record.topic, record.value)
+        except facts.Malformed:
+            found.bad[place] = Reason.MALFORMED_EVENT
+            continue
+        (home,) = partitions_of([record.key], PARTITIONS)
+        if record.key != fact.transaction_id.encode() or record.partition != home:
+            found.bad[place] = Reason.MALFORMED_EVENT
+            continue
+        receipt = record.partition, KINDS[record.topic], fact.received_at, fact.receipt_id
+        if known.setdefault(receipt, fact) != fact:
+            found.bad[place] = Reason.CONFLICTING_VALUES
+        elif known[receipt] is fact:
+            found.good[fact.transaction_id].append(fact)
+    return found
+
+
+def cases_of(good: dict[str, list[AnyFact]]) -> tuple[Cases, set[str]]:
+    """What must stand in the end, and the transactions that wait for a catalog, of which nothing is said."""
+    cases: Cases = {}
+    waiting = set()
+    for name, known in good.items():
+        try:
+            decided = decide_transaction(known, HISTORY)
+        except CatalogMissing:
+            waiting.add(name)
+            continue
+        for goal, conversions in decided.cases.items():
+            case = Case(
+                transaction_id=name,
+                goal_id=goal,
+                version=0,
+                decided_at="",
+                conversions=conversions,
+                visits=decided.visits[goal],
+            )
+            cases[name, goal] = content(case)
+    return cases, waiting
+
+
+def assert_all_is_kept(kept: Sequence[Quarantine], bad: dict[Place, Reason], read: Iterable[Record]) -> None:
+    """Each bad record, and no other, is in quarantine: its reason, its bytes, its place, its identity."""
+    found = {(each.topic, each.partition, each.offset): each for each in kept}
+    assert {place: each.reason for place, each in found.items()} == bad
+    for record in read:
+        if each := found.get((record.topic, record.partition, record.offset)):
+            assert base64.b64decode(each.value) == record.value
+            assert (
+                each.identity == each.receipt_id or each.identity == hashlib.sha256(record.value).hexdigest()
+            )
+            assert each.detail
+
+
+def assert_all_counts(sent: Sequence[Outgoing], good: dict[str, list[AnyFact]]) -> None:
+    """The final cases are those of the facts."""
+    cases, waiting = cases_of(good)
+    assert len(cases) > len(good) / 2, "too little is right to be a test"
+    final = {key: content(case) for key, case in last_cases(sent).items() if case.conversions}
+    assert {key: case for key, case in final.items() if key[0] not in waiting} == cases
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_spoiled_records_never_stop_a_batch_and_lose_nothing(tmp_path: Path, seed: int) -> None:
+    """In batches of any size, as fetches bring them."""
+    put = [each for each in spoiled.records(1_500, seed) if len(each.value or b"") < 100_000]
+    homes = partitions_of([each.key for each in put], PARTITIONS)
+    read = []
+    for offset, (each, home) in enumerate(zip(put, homes, strict=True)):
+        partition = home if each.partition is None else each.partition
+        read.append(Record(each.topic, partition, offset, NOON_MS, each.key, each.value or b""))
+    store, sent = Store(tmp_path), []
+    for number in range(PARTITIONS):
+        state = store.open(number)
+        mine = [each for each in read if each.partition == number]
+        for start in range(0, len(mine), 97):
+            batch = Batch(state, lambda known: decide_transaction(known, HISTORY), NOON_MS)
+            placed, astray = sorted_out(mine[start : start + 97], PARTITIONS)
+            batch.refuse(astray, "elsewhere")
+            batch.absorb(placed)
+            state.apply(batch.changes)
+            state.sent()
+            assert batch.alarms == []
+            sent += batch.changes.outbox
+        state.close()
+    expected = judged(read)
+    assert len(expected.bad) > 500
+    assert_all_is_kept(quarantines(sent), expected.bad, read)
+    assert_all_counts(sent, expected.good)
+
+
+class RealJoiner(JoinerProcess):
+    """`roundtrip joiner`, as it is."""
+
+    def command(self) -> Sequence[str]:
+        return [sys.executable, roundtrip.__file__, "joiner"]
+
+    @property
+    def environment(self) -> dict[str, str]:  # type: ignore[override]
+        config = self.settings
+        return {
+            "ROUNDTRIP_DIR": str(config.dir),
+            "ROUNDTRIP_KAFKA": config.kafka,
+            "ROUNDTRIP_TOPIC_PREFIX": config.topic_prefix,
+            "ROUNDTRIP_PARTITIONS": str(config.partitions),
+            "ROUNDTRIP_PORT": str(self.port),
+        }
+
+
+def real_joiner(here: Installation) -> RealJoiner:
+    process = RealJoiner(here.settings)
+    here.processes.append(process)
+    process.start()
+    return process
+
+
+CATALOG = CatalogVersion(version=1, applied_at=shop.at(0), applied_by="test", catalog=shop.CATALOG)
+
+
+@pytest.mark.stack
+def test_a_hundred_thousand_spoiled_records_on_the_real_kafka(here: Installation) -> None:
+    here.migrate()
+    here.put([Outgoing("catalog", record_key(1), encode_version(CATALOG), 0)])
+    put = spoiled.records(int(os.environ.get("BAD_RECORDS", "100000")))
+    for start in range(0, len(put), AT_ONCE):
+        here.put(put[start : start + AT_ONCE])
+    joiner = real_joiner(here)
+    here.waits_for(here.committed_all, 600)
+    read = [record for topic in facts.TYPES for record in here.read(topic)]
+    expected = judged(read)
+    assert_all_is_kept(quarantines(here.sent("quarantine")), expected.bad, read)
+    assert_all_counts(here.sent("conversions"), expected.good)
+    assert "roundtrip_joiner_undecided_total 0.0" in joiner.ask("metrics")
+    joiner.stop()
+    assert joiner.exit_code == 0
+    assert "Traceback" not in joiner.said()
