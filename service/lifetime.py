@@ -89,7 +89,10 @@ class Lifetime:
             raise error
 
     async def _close(self) -> None:
-        """Every closer was awaited, whatever another raised; the first failure is raised at the end."""
+        """Every closer was awaited, whatever another raised; the first failure is raised at the end.
+
+        What stopped the process came before all of them: a full disk fails its closers too.
+        """
         deadline = time.monotonic() + self.settings.drain_s
         failures: list[Exception] = []
         while self._closers:
@@ -105,7 +108,7 @@ class Lifetime:
         for task in tuple(self._tasks):
             await _cancelled(task)
         if failures:
-            raise failures[0]
+            raise self._failure or failures[0]
 
 
 THREADS_S = 3.0  # for calls in threads to end after everything is closed; most have shorter deadlines

@@ -16,7 +16,7 @@ from faust.types import TP
 from schemas import times
 from schemas.reasons import Reason
 from service import outage
-from service.errors import RecordsRefused, Unavailable, Unreachable
+from service.errors import Problem, RecordsRefused, Unavailable, Unreachable
 from service.kafka import Outgoing, Record, told_together
 from service.settings import Settings
 from streams import layout, logs, placement
@@ -112,7 +112,10 @@ class Joiner:
         self._assignments += 1
         async with self._turn:
             for number in {tp.partition for tp in revoked}:
-                self._close(number)
+                try:
+                    self._close(number)
+                except Problem as error:  # of the disk; Faust would tell it as a crash of its own
+                    self.fail(error)
 
     async def handle(self, fetch: Fetch) -> None:
         """The fetch has taken effect and may be committed; or it has not, and the process ends."""

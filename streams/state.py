@@ -87,8 +87,8 @@ class Partition:
         for family in self._family.values():
             family.close()
         self._family.clear()
-        self._db.close()
-        self._db = None
+        db, self._db = self._db, None
+        db.close()
 
     # Asked for each record
 

@@ -104,6 +104,19 @@ async def test_one_closer_that_fails_or_hangs_keeps_no_other_from_closing(
     assert "kafka did not end" in caplog.text
 
 
+async def test_what_stopped_the_process_is_told_and_not_what_that_does_to_its_closers() -> None:
+    async def fails() -> None:
+        raise OSError("cannot be closed")
+
+    async def main(life: Lifetime) -> None:
+        life.on_close("state", fails)
+        life.fail(Problem("the disk is full"))
+        await life.wait()
+
+    with pytest.raises(Problem, match="the disk is full"):
+        await Lifetime("x", QUICK).run(main)
+
+
 @pytest.mark.parametrize("number", [errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL])
 def test_an_address_that_cannot_be_had_is_a_problem_that_names_it(number: int) -> None:
     with pytest.raises(Problem, match="80"), listening("127.0.0.1", 80):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from service import lifetime
+from service.errors import Problem
 from service.settings import Settings
 from streams import worker
 from streams.joiner import Joiner
@@ -73,4 +74,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except Problem as problem:  # as the command does
+        sys.exit(f"joiner: {problem}")
