@@ -19,6 +19,17 @@ from streams.layout import Bundle, Emitted, Header, Position
 from streams.state import FAMILIES, Changes, Partition
 from streams.store import Busy, Store
 from tests.streams.joining import click, postback
+from tests.streams.test_worker_stack import (
+    PARTITIONS,
+    Installation,
+    JoinerProcess,
+    expected,
+    here,
+    kafka,
+    story,
+)
+
+__all__ = ["here", "kafka"]  # the fixtures
 
 WRITES = 150
 HELD = 40  # facts a write; each of 6 KB that does not compress: the families are flushed once and again
@@ -277,3 +288,65 @@ def test_a_disk_that_fails_ends_the_worker_and_what_it_had_stored_is_there(
     assert f"state {state / '0'}: " in line
     flag.unlink()
     assert WRITES // 3 <= stored <= read(state / "0") < WRITES
+
+
+# The whole worker, on the real Kafka
+
+
+def failed(here: Installation, joiner: JoinerProcess) -> str:
+    """What the joiner said last, which ended by itself; one line of it is for people, none a trace."""
+    assert joiner.ended() == 1, joiner.said()
+    here.processes.remove(joiner)
+    said = joiner.said()
+    assert "Traceback" not in said
+    (last,) = [line for line in said.splitlines() if line.startswith("joiner: ")]
+    joiner.log.unlink()
+    return last
+
+
+@pytest.mark.stack
+def test_a_full_disk_stops_the_worker_and_with_room_it_goes_on(
+    here: Installation, failing_disk: Path
+) -> None:
+    here.migrate()
+    flag, story_1, story_2 = here.settings.dir / "full", story(40), story(40, 41)
+    joiner = JoinerProcess(here.settings)
+    joiner.environment = {
+        "LD_PRELOAD": str(failing_disk),
+        "FAILS_AT": str(here.settings.dir / "joiner") + "/",
+        "FAILS_IF": str(flag),
+        "FAILS_AS": str(errno.ENOSPC),
+    }
+    here.processes.append(joiner)
+    joiner.start()
+    here.feed(story_1)
+    here.waits_for(here.committed_all)
+    sent = len(here.read("conversions"))
+    flag.touch()
+    here.feed(story_2)
+    assert "the disk is full" in failed(here, joiner)
+    assert len(here.read("conversions")) == sent
+    assert not here.committed_all()
+    flag.unlink()
+    here.joiner()
+    here.waits_for(lambda: here.final() == expected(story_1 + story_2))
+    here.waits_for(here.committed_all)
+
+
+@pytest.mark.stack
+def test_once_a_damaged_state_was_moved_away_the_final_rows_are_right(here: Installation) -> None:
+    before, since = story(40), story(40, 41)
+    here.migrate().feed(before)
+    here.joiner()
+    here.waits_for(here.committed_all)
+    here.processes.pop().stop()
+    for table in (here.settings.dir / "joiner").glob("*/*.sst"):
+        flip(table, 0.3)
+    here.feed(since)
+    for _ in range(PARTITIONS):
+        last = failed(here, here.joiner())
+        place = Path(last.partition("state ")[2].partition(" is damaged")[0])
+        place.rename(here.settings.dir / f"away-{place.name}")
+    here.joiner()
+    here.waits_for(lambda: here.final() == expected(before + since))
+    here.waits_for(here.committed_all)
