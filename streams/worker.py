@@ -100,7 +100,8 @@ class Worker:
         joiner.consumer = self._consumer = faust.consumer
         self._life.on_close("faust", lambda: self._leave(faust))
         self._life.spawn(joined(faust, self._kafka), "joining")
-        await faust.start()
+        if not await self._before_the_stop(faust.start()):
+            return
         self._life.spawn(self._watch(faust), "faust")
         self._life.spawn(self._resume(), "waiting transactions")
         log.info("joining; state in %s", self._settings.dir / "joiner")
