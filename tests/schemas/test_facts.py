@@ -92,6 +92,14 @@ def test_any_bytes_are_a_fact_or_malformed(topic: str, value: bytes) -> None:
         facts.decode(topic, value)
 
 
+@pytest.mark.parametrize("broken", [b"\xff", b"\xed\xa0\x80"])
+def test_broken_text_in_a_field_that_nobody_knows_is_malformed_too(broken: bytes) -> None:
+    """As to the writer: a fact counts as good, or is quarantined, never both."""
+    for unknown in (b'"added":"%b"' % broken, b'"%b":1' % broken):
+        with pytest.raises(facts.Malformed):
+            facts.decode("postbacks", b"{%b,%b" % (unknown, encoded()[1:]))
+
+
 def test_a_record_over_the_limit_is_malformed() -> None:
     with pytest.raises(facts.Malformed):
         facts.decode("postbacks", encoded(referer="x" * facts.MAX_RECORD_BYTES))
