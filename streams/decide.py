@@ -50,7 +50,7 @@ class Decision(msgspec.Struct, frozen=True):
 
 def decide_transaction(facts: Sequence[AnyFact], history: History) -> Decision:
     """All conversions of one transaction; CatalogMissing where a version is lacking that a rule reads."""
-    received = sorted({fact.receipt_id: fact for fact in facts}.values(), key=order)
+    received = _distinct(facts)
     decision = Decision({}, {}, [])
     if any(isinstance(fact, OBSERVATIONS) for fact in received):
         transaction = transaction_of(received, history)
@@ -59,6 +59,14 @@ def decide_transaction(facts: Sequence[AnyFact], history: History) -> Decision:
             rows += _decide(transaction, goal_id, [one for one in statements if one.test], test=True)
             _add(decision, goal_id, rows)
     return decision
+
+
+def _distinct(facts: Sequence[AnyFact]) -> list[AnyFact]:
+    """In the order of receipt; of two under one receipt, which no edge of ours gives, the first."""
+    found: dict[str, AnyFact] = {}
+    for fact in sorted(facts, key=lambda one: (order(one), type(one).__name__)):
+        found.setdefault(fact.receipt_id, fact)
+    return list(found.values())
 
 
 def _decide(

@@ -1,5 +1,7 @@
 """The decision as a whole: what the worker relies on."""
 
+from decimal import Decimal
+from itertools import permutations
 from typing import Literal
 
 import pytest
@@ -11,6 +13,7 @@ from streams.decide import CatalogMissing, decide_transaction
 from tests.streams.facts_of_a_shop import (
     CATALOG,
     DAY,
+    HOUR,
     TRANSACTION,
     adjustment,
     amount,
@@ -19,6 +22,7 @@ from tests.streams.facts_of_a_shop import (
     conversion,
     decide,
     history,
+    iframe,
     impression,
     pixel,
     postback,
@@ -73,3 +77,16 @@ def test_a_case_survives_the_wire():
         visits=decision.visits[0],
     )
     assert decisions.decode("conversions", decisions.encode(case)) == case
+
+
+def test_of_two_facts_under_one_receipt_the_first_received_counts_whatever_came_first():
+    """As when an edge numbers wrongly: times differ, so neither is known as the other."""
+    facts = [
+        click(),
+        postback(2, HOUR, **amount("10")),
+        postback(2, 2 * HOUR, **amount("20")),
+        iframe(1, HOUR),
+    ]
+    decided = [decide(*order) for order in permutations(facts)]
+    assert all(each == decided[0] for each in decided)
+    assert decided[0].cases[0][0].sale_amount == Decimal(10)
