@@ -2,6 +2,7 @@
 
 import hashlib
 
+from schemas.transaction_id import Kind, kind
 from streams.grouping import Group
 
 
@@ -11,9 +12,12 @@ def digest(*parts: str) -> str:
 
 
 def conversion_id(transaction_id: str, goal_id: int, group: Group, *, test: bool) -> str:
-    """The ID stays whatever is learned later: what counts on a once goal needs no number to have one."""
+    """The ID stays whatever is learned later: what counts on a once goal needs no number to have one.
+
+    With an affiliate identifier each order is a case of its own: there what counts has its number in its name.
+    """
     case = (transaction_id, str(goal_id), *(("test",) if test else ()))
-    if group.place == "counts":
+    if group.place == "counts" and kind(transaction_id) is not Kind.AFFILIATE:
         return digest(*case)
     return digest(*case, f"u:{group.number}" if group.number else _by_receipt(group.statements[0].receipt_id))
 

@@ -2,6 +2,7 @@
 
 import hashlib
 
+from streams.names import digest
 from tests.streams.facts_of_a_shop import (
     DAY,
     HOUR,
@@ -70,3 +71,15 @@ def test_6_6_conversions_of_a_case_never_share_a_name():
         catalogs=(with_offer(tracking=("postback",)),),
     )
     assert len({one.conversion_id for one in found}) == len(found) == 4
+
+
+def test_6_7_orders_under_one_affiliate_identifier_have_names_of_their_own():
+    """The worker decides each order by itself; notices go by these names."""
+    blog = "a" + TRANSACTION[1:]
+    orders = [
+        [click(transaction_id=blog), postback(2, transaction_id=blog, conversion_unique_id=number)]
+        for number in ("A", "B", "")
+    ]
+    found = [conversion(*order).conversion_id for order in orders]
+    wanted = [("u:A",), ("u:B",), ("r:06cv0000000000000000000-2",)]
+    assert found == [digest(blog, "0", *each) for each in wanted]
