@@ -14,7 +14,7 @@ def digest(*parts: str) -> str:
 def conversion_id(transaction_id: str, goal_id: int, group: Group, *, test: bool) -> str:
     """The ID stays whatever is learned later: what counts on a once goal needs no number to have one.
 
-    With an affiliate identifier each order is a case of its own: there what counts has its number in its name.
+    With an affiliate identifier each order is a case of its own, and its number a part of every name.
     """
     case = (transaction_id, str(goal_id), *(("test",) if test else ()))
     if group.place == "counts" and kind(transaction_id) is not Kind.AFFILIATE:
