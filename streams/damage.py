@@ -1,6 +1,7 @@
 """A state that cannot be used: what its owner is told, in one line: what, where, what to do."""
 
 import inspect
+import re
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -14,6 +15,7 @@ _State = TypeVar("_State")
 
 _MOST: Final = 300  # RocksDB's own words may hold a path and two checksums
 _FULL: Final = ("No space left on device", "Disk quota exceeded", "File too large")
+_DISK: Final = re.compile(r"^IO error|\(os error \d+\)$").search  # RocksDB's words, and those of its wrapper
 # What a value raises that is not what was written. Other errors (a TypeError) are bugs, and told as such.
 _ODD_VALUES: Final = (msgspec.MsgspecError, ValueError, LookupError, OSError)
 
@@ -23,7 +25,7 @@ def problem(path: Path, error: Exception) -> Problem:
     said = " ".join(str(error).split())[:_MOST] or type(error).__name__
     if any(each in said for each in _FULL):
         return Problem(f"state {path}: the disk is full ({said}); make room and start the joiner again")
-    if said.startswith("IO error") and "No such file" not in said:
+    if isinstance(error, OSError) or (_DISK(said) and "No such file" not in said):
         return Problem(f"state {path}: the disk fails ({said}); mend it and start the joiner again")
     return Problem(
         f"state {path} is damaged ({said});"

@@ -37,9 +37,9 @@ class Store:
     def open(self, number: int) -> Partition:
         """The state of a partition number, made if there is none; Busy while somebody else has it open."""
         path = self._directory / str(number)
-        path.mkdir(parents=True, exist_ok=True)
         families = {name: self._options() for name in FAMILIES}
         try:
+            path.mkdir(parents=True, exist_ok=True)
             db = Rdict(str(path), self._options(), column_families=families)
             return Partition(number, db, path)
         except Exception as error:

@@ -52,10 +52,10 @@ def change(number: int, chance: random.Random) -> Changes:
 
 def fill(directory: str) -> None:
     """Each write's number is said when it is stored; then the process is no more, as after kill -9."""
-    state = Store(Path(directory)).open(0)
     chance = random.Random(7)
     code = 0
     try:
+        state = Store(Path(directory)).open(0)
         for number in range(WRITES):
             state.apply(change(number, chance))
             sys.stdout.write(f"{number}\n")
@@ -285,6 +285,9 @@ def test_a_disk_that_fails_ends_the_worker_and_what_it_had_stored_is_there(
         assert process.wait(60) == 1, "it went on as if nothing had been"
     assert said in line
     assert f"state {state / '0'}: " in line
+    with filling(state, FAILS_AS=str(fault), **environment) as process:
+        last, _ = process.communicate(timeout=60)
+        assert (process.returncode, said in last) == (1, True), last
     flag.unlink()
     assert WRITES // 3 <= stored <= read(state / "0") < WRITES
 
