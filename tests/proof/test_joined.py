@@ -1,0 +1,159 @@
+"""What is held against the undisturbed run and the truth: each way to differ is named."""
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from proof import histories, joined, readings
+from proof.histories import Histories, Told
+from proof.joined import Outcome, Standing
+from schemas import times
+from schemas.decisions import RULES_RELEASE, Case, Conversion, Notice, Quarantine, case_key
+from schemas.facts import AnyFact, Click, Postback
+from service.kafka import Record
+
+NAME = "06cv0000000000000000000000000000"
+CATALOGS = dict(enumerate(histories.catalogs(), 1))
+AT = "2026-11-23T11:00:00.000Z"
+
+
+def common(number: int) -> dict[str, object]:
+    at = times.from_ms(times.to_ms(AT) + number)
+    return {
+        "receipt_id": f"{histories.EPOCH}-{number}",
+        "transaction_id": NAME,
+        "received_at": at,
+        "occurred_at": at,
+        "edge": "e",
+        "catalog_version": 1,
+        "offer_id": 8,
+    }
+
+
+FACTS: list[AnyFact] = [
+    Click(**common(1), affiliate_id=43, advertiser_id=1),  # type: ignore[arg-type]
+    Postback(**common(2), kind="postback"),  # type: ignore[arg-type]
+]
+TOLD = Histories({NAME: Told(NAME, FACTS, is_random=True)}, FACTS)
+
+
+def conversion(**changed: object) -> Conversion:
+    (one,) = readings.read(FACTS, CATALOGS)
+    given: dict[str, object] = {
+        "conversion_id": "c1",
+        "occurred_at": AT,
+        "received_at": AT,
+        "conversion_unique_id": one.number,
+        "observed_by": one.kinds,
+    }
+    same = ("status", "reason", "affiliate_id", "payout", "revenue", "payout_currency", "revenue_currency")
+    given |= {name: getattr(one, name) for name in (*same, "observations")}
+    return msgspec.convert(given | changed, Conversion)
+
+
+def case(facts: int = 2, **changed: object) -> Case:
+    version = RULES_RELEASE << 32 | facts
+    return Case(
+        transaction_id=NAME, goal_id=0, version=version, decided_at=AT, conversions=(conversion(**changed),)
+    )
+
+
+def notice(status: str = "approved", identity: str = "n1") -> Notice:
+    return msgspec.convert(
+        {
+            **dict.fromkeys(("version", "offer_id"), 0),
+            "notice_id": identity,
+            "transaction_id": NAME,
+            "conversion_id": "c1",
+            "affiliate_id": 43,
+            "subscription": "s",
+            "status": status,
+            "url": "u",
+            "decided_at": AT,
+        },
+        Notice,
+    )
+
+
+KEY = case_key(NAME, 0)
+GOOD = Outcome({KEY: Standing(case(), 1, case().version)}, {("c1", "approved")}, {"n1": notice()}, [])
+
+
+def with_case(facts: int = 2, **changed: object) -> Outcome:
+    found = case(facts, **changed)
+    stated = GOOD.stated | {("c1", found.conversions[0].status)}
+    return GOOD._replace(cases={KEY: Standing(found, 1, found.version)}, stated=stated)
+
+
+def with_notice(status: str) -> Outcome:
+    stated = {("c1", "approved"), ("c1", status)}
+    return GOOD._replace(notices={"n1": notice(), "n2": notice(status, "n2")}, stated=stated)
+
+
+def test_nothing_differs_where_all_is_the_same() -> None:
+    assert list(joined.differences(GOOD, GOOD, TOLD, CATALOGS)) == []
+
+
+@pytest.mark.parametrize(
+    ("found", "line"),
+    [
+        (lambda: with_case(aff_sub="other"), "differs: "),
+        (lambda: with_case(status="pending"), "untrue, differs: "),
+        (lambda: GOOD._replace(cases={}), "missing: "),
+        (lambda: GOOD._replace(cases={**GOOD.cases, b"other:1": GOOD.cases[KEY]}), "unexpected: other:1"),
+        (lambda: with_case(1), "version fell: "),
+        (lambda: GOOD._replace(cases={KEY: GOOD.cases[KEY]._replace(contents=2)}), "two contents: "),
+        (lambda: GOOD._replace(cases={KEY: GOOD.cases[KEY]._replace(kept=1)}), "compacted: "),
+        (lambda: GOOD._replace(notices={}), "notice missing: "),
+        (lambda: with_notice("rejected"), "notice unexplained: "),
+        (
+            lambda: GOOD._replace(notices={"n1": notice(), "n2": notice("pending", "n2")}),
+            "notice of nothing: ",
+        ),
+        (
+            lambda: GOOD._replace(
+                quarantined=[
+                    Quarantine(
+                        identity="q",
+                        reader="joiner",
+                        reason=215,
+                        topic="clicks",
+                        partition=0,
+                        offset=1,
+                        at=AT,
+                    )
+                ]
+            ),
+            "quarantined: 215",
+        ),
+    ],
+)
+def test_each_difference_is_named(found: Callable[[], Outcome], line: str) -> None:
+    every = list(joined.differences(found(), GOOD, TOLD, CATALOGS))
+    assert any(each.startswith(line) for each in every), every
+
+
+def test_an_empty_case_is_as_good_as_none() -> None:
+    empty = msgspec.structs.replace(case(), conversions=(), goal_id=9)
+    more = GOOD._replace(cases={**GOOD.cases, b"empty:9": Standing(empty, 1, empty.version)})
+    assert list(joined.differences(more, GOOD, TOLD, CATALOGS)) == []
+
+
+def test_the_greatest_version_stands_wherever_it_lies() -> None:
+    def sent(offset: int, each: Case) -> Record:
+        return Record("conversions", 0, offset, 0, KEY, msgspec.json.encode(each))
+
+    found = joined.outcome([sent(0, case(2)), sent(1, case(1))], [], [])
+    assert found.cases[KEY] == Standing(case(2), 1, case(1).version)
+    found = joined.outcome([sent(0, case(2)), sent(1, case(2, aff_sub="x"))], [], [])
+    assert found.cases[KEY].contents == 2
+
+
+def test_a_notice_of_a_state_on_the_way_is_explained() -> None:
+    """Before the click had come the conversion was pending; after it, approved."""
+    waited = msgspec.structs.replace(notice("pending", "n2"), affiliate_id=0)
+    found = GOOD._replace(
+        notices={"n1": notice(), "n2": waited}, stated={("c1", "approved"), ("c1", "pending")}
+    )
+    assert list(joined.differences(found, GOOD, TOLD, CATALOGS)) == []
