@@ -9,11 +9,13 @@ says. Steps and facts are a function of seed and round; what happens at a moment
 import argparse
 import random
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +28,7 @@ from proof.histories import Histories
 from proof.joined import Outcome
 from proof.joiner_scene import KILLS, MOVES, WORKERS, Feeder, Kind, Scene, Step, act
 from proof.joiner_stack import JoinerStack
-from service.errors import Problem, Unavailable, Usage
+from service.errors import No, Problem, Unavailable, Usage
 
 A_ROUND: Final = 10
 PARTITIONS: Final = 6  # more than workers, and no multiple of all their numbers
@@ -180,8 +182,48 @@ def rounds(seed: int, kills: int) -> Iterator[tuple[int, str, list[Step]]]:
         yield number, f"{seed}/{number}", plan(f"{seed}/{number}", min(left, A_ROUND))
 
 
+def played(seed: int, kills: int, ground: Ground, at_once: int, but: Container[int] = ()) -> Iterator[Round]:
+    """The rounds of these kills in order, each in a process of its own, so many beside each other."""
+    due = [number for number, _, _ in rounds(seed, kills) if number not in but]
+    with ThreadPoolExecutor(at_once) as pool:
+        yield from pool.map(lambda number: _played_apart(seed, kills, number, ground), due)
+
+
+def _played_apart(seed: int, kills: int, number: int, ground: Ground) -> Round:
+    with tempfile.NamedTemporaryFile(prefix="roundtrip-joiner-kills-") as told:
+        line = [sys.executable, "-m", "proof.joiner_kills", "--kills", str(kills), "--seed", str(seed)]
+        line += ["--round", str(number), "--rate", str(ground.rate), "--resume", told.name]
+        line += ["--program", str(ground.program)] if ground.program else []
+        done = subprocess.run(line, capture_output=True, text=True, check=False)  # noqa: S603  ourselves
+        found = told.read()
+    if not found:
+        raise No(f"round {number} of seed {seed} came to no end: {done.stderr[-1000:]}")
+    return msgspec.json.decode(found, type=Round)
+
+
 def main() -> int:
     """0 when every round ended as the undisturbed run did."""
+    args = _arguments().parse_args()
+    ground = Ground(args.rate, args.program)
+    done = _done(args.resume, args.seed) if args.resume else set()
+    if args.round:
+        only = [each for each in rounds(args.seed, args.kills) if each[0] == args.round]
+        found = (play(number, steps, seed, ground) for number, seed, steps in only)
+    else:
+        found = played(args.seed, args.kills, ground, args.at_once, done)
+    failed = 0
+    for each in found:
+        for line in (str(each), *(f"  {line}" for line in [*each.ended, *each.differences])):
+            say(line)
+        failed += bool(each.sorts)
+        if args.resume:
+            with args.resume.open("ab") as file:
+                file.write(msgspec.json.encode(each) + b"\n")
+    say(f"{failed} rounds failed" if failed else "every round ended as if nobody had disturbed it")
+    return 1 if failed else 0
+
+
+def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m proof.joiner_kills", description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=30, metavar="N", help="how many kills (default: 30)")
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="draws facts and steps (default: 1)")
@@ -193,23 +235,11 @@ def main() -> int:
         metavar="FILE",
         help="keep finished rounds there, and leave out those that held",
     )
+    parser.add_argument(
+        "--at-once", type=int, default=1, metavar="N", help="rounds beside each other; they mostly wait (1)"
+    )
     parser.add_argument("--program", type=Path, metavar="FILE", help="in place of `roundtrip`")
-    args = parser.parse_args()
-    done = _done(args.resume, args.seed) if args.resume else set()
-    failed = 0
-    for number, seed, steps in rounds(args.seed, args.kills):
-        if number in done or args.round not in {None, number}:
-            continue
-        found = play(number, steps, seed, Ground(args.rate, args.program))
-        say(str(found))
-        for line in [*found.ended, *found.differences]:
-            say(f"  {line}")
-        failed += bool(found.sorts)
-        if args.resume:
-            with args.resume.open("ab") as file:
-                file.write(msgspec.json.encode(found) + b"\n")
-    say(f"{failed} rounds failed" if failed else "every round ended as if nobody had disturbed it")
-    return 1 if failed else 0
+    return parser
 
 
 def _done(path: Path, seed: int) -> set[int]:
