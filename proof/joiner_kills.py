@@ -208,7 +208,7 @@ def main() -> int:
     done = _done(args.resume, args.seed) if args.resume else set()
     if args.round:
         only = [each for each in rounds(args.seed, args.kills) if each[0] == args.round]
-        found = (play(number, steps, seed, ground) for number, seed, steps in only)
+        found: Iterator[Round] = (play(number, steps, seed, ground) for number, seed, steps in only)
     else:
         found = played(args.seed, args.kills, ground, args.at_once, done)
     failed = 0
