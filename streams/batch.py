@@ -2,49 +2,48 @@
 
 1. A record that is no fact goes to quarantine. So does a fact that others of its transaction may not meet:
    under another key than its transaction, or in another partition than its key's (streams.placement).
-2. A fact whose receipt is known changes nothing; its transaction's cases are sent again as they stand: so a
+2. A fact whose receipt is known changes nothing; its bundle's cases are sent again as they stand: so a
    replay repairs what Kafka lost. The same receipt with other content goes to quarantine, with an alarm.
-3. A fact beyond MAX_FACTS of one transaction goes to quarantine: what one sender makes us read is bounded.
-4. A transaction that gained facts is decided whole; a case is sent where its content changed.
-5. A transaction whose catalog is not there yet waits in the state; the others go on.
-6. So does one that the rules fail on, which is a bug: its new facts are also shown in quarantine. It is tried
+3. A visit too old to be kept is counted and forgotten. A statement too late to correct anything goes to
+   quarantine (streams.expiry). So does one beyond MAX_STATEMENTS of its bundle: what one sender makes us
+   read is bounded.
+4. A bundle that gained facts is decided whole; a case is sent where its content changed.
+5. A visit that many may be credited to (streams.touching) lets those be decided anew that it may change.
+6. A bundle whose catalog is not there yet waits in the state; the others go on.
+7. So does one that the rules fail on, which is a bug: its new facts are also shown in quarantine. It is tried
    again with all that waits, by the next release at the latest, and then decided from all its facts.
+8. A case in `conversions` that is not as we sent it last is another worker's: it is taken for what was sent,
+   and its bundle is decided anew, at the next look at what waits.
+9. While a lost state is filled again (silent) facts are kept, and nothing is decided, sent or counted. What
+   took effect then is known from `conversions`, read before. A bundle with a fact that none of its cases
+   names waited then for a catalog, or its turn: it is decided at the next look.
 """
 
 import traceback
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
 from schemas import decisions, facts, times
-from schemas.decisions import Case, Conversion, Notice
-from schemas.facts import AnyFact, Click, Impression
+from schemas.decisions import Case
+from schemas.facts import AnyFact, Statement
 from schemas.reasons import Reason
-from service.kafka import Outgoing, Record
-from streams import damage, layout
+from service.kafka import Record
+from streams import arrival, damage, expiry, layout, touching
+from streams.arrival import Arrival
 from streams.decide import CatalogMissing
-from streams.layout import Bundle, Emitted, Header, Seen
+from streams.expiry import Clock
+from streams.layout import Bundle, Emitted, Header, Position
 from streams.quarantine import quarantined
+from streams.reading import Reading, carried
+from streams.sending import CaseKey, Sending, Verdict, case_key_of, content_of
 from streams.state import Changes, Partition
 
-MAX_FACTS: Final = 10_000  # of one transaction; deciding so many takes about 0.1 s
-
-_NO_TIME: Final = times.from_ms(0)
-
-
-class Verdict(Protocol):
-    """What is asked of streams.decide.Decision."""
-
-    @property
-    def cases(self) -> Mapping[int, tuple[Conversion, ...]]: ...  # noqa: D102  see there
-    @property
-    def visits(self) -> Mapping[int, tuple[Click | Impression, ...]]: ...  # noqa: D102  see there
-    @property
-    def notices(self) -> Sequence[Notice]: ...  # noqa: D102  see there
-
+MAX_STATEMENTS: Final = 10_000  # of one bundle; deciding so many takes about 0.1 s
 
 Decide = Callable[[Sequence[AnyFact]], Verdict]
 """Pure; raises CatalogMissing where the facts name a catalog that is not there."""
@@ -53,221 +52,360 @@ Decide = Callable[[Sequence[AnyFact]], Verdict]
 class Tally(msgspec.Struct):
     """What a batch held and gave, for the metrics.
 
-    again: facts that were known. contradicting: rule 2. undecided: transactions, rule 6.
+    again: facts that were known. contradicting: rule 2. expired, late: visits and statements, rule 3.
+    undecided: bundles, rule 7. foreign: cases, rule 8.
     """
 
     facts: int = 0
     again: int = 0
     quarantined: int = 0
     contradicting: int = 0
+    expired: int = 0
+    late: int = 0
     undecided: int = 0
+    foreign: int = 0
     cases: int = 0
     conversions: int = 0
     notices: int = 0
 
 
-class _Arrival(msgspec.Struct):
-    record: Record
-    fact: AnyFact
+class _Named(msgspec.Struct):
+    """The receipts that a case names."""
+
+    class Conversion(msgspec.Struct):
+        receipts: tuple[str, ...] = ()
+
+    class Visit(msgspec.Struct):
+        receipt_id: str
+
+    conversions: tuple[Conversion, ...] = ()
+    visits: tuple[Visit, ...] = ()
+
+
+_named = msgspec.json.Decoder(_Named).decode
 
 
 class Batch:
-    """One batch of a partition on its way to its changes."""
+    """One batch of a partition on its way to its changes.
 
-    def __init__(self, state: Partition, decide: Decide, now_ms: int) -> None:
+    time_ms: the partition's time, by which facts are too old. silent: rule 9.
+    """
+
+    def __init__(
+        self, state: Partition, decide: Decide, now_ms: int, time_ms: int = 0, *, silent: bool = False
+    ) -> None:
         self.changes = Changes()
-        self.tally = Tally()
-        self.alarms: list[str] = []  # of rule 6, a line each
+        self.alarms: list[str] = []  # of rule 7, a line each
+        self._tally = Tally()
         self._state = state
         self._decide = decide
-        self._now = times.from_ms(now_ms)
+        self._now_ms = now_ms
+        self._time_ms = time_ms
+        self._silent = silent
+        self._fact = partial(_fact, state.path)
+        self._reading = Reading(state, self._fact)
+        self._sending = Sending(self.changes, state.number, now_ms)
+        self._clocks: dict[str, Clock] = defaultdict(Clock)
+        self._taken: dict[Bundle, dict[int, Emitted]] = defaultdict(dict)
+
+    @property
+    def tally(self) -> Tally:
+        """What it held and gave."""
+        sent = self._sending
+        return msgspec.structs.replace(
+            self._tally, cases=sent.cases, conversions=sent.conversions, notices=sent.notices
+        )
 
     def absorb(self, records: Sequence[Record]) -> None:
-        """The changes hold all that these records give."""
-        fresh, again = self._sorted_out(self._decoded(records))
-        touched = list(dict.fromkeys([*fresh, *again]))
-        for transaction, header in zip(touched, self._state.headers([*map(Bundle, touched)]), strict=True):
-            added = self._added(header, fresh.get(transaction, []))
-            if added:
-                self._settle(transaction, _grown(header, added), added, again=transaction in again)
+        """The changes hold all that these records of facts give."""
+        arrivals = arrival.decoded(records, self._refuse)
+        for each in arrivals:
+            self._clocks[each.record.topic].tell(each.fact.received_at, each.record.timestamp_ms)
+        found = arrival.sorted_out(arrivals, self._state, self._fact, self._refuse)
+        self._tally.again += len(found.again)
+        self._tally.contradicting += found.contradicting
+        gained, shared = self._by_bundle(found.fresh)
+        again = {each.bundle for each in found.again}
+        headers = self._headers([*gained, *again])
+        touched = self._touched(shared)
+        for bundle in touched.keys() - headers.keys():
+            headers |= self._headers([bundle])
+        for bundle, header in headers.items():
+            if bundle in gained or bundle in touched:
+                self._settle(bundle, header, gained.get(bundle, []), again=bundle in again)
             elif header.statements:
-                self._send_again(transaction)
+                self._send_again(bundle)
+
+    def take_cases(self, records: Sequence[Record]) -> None:
+        """The changes hold what these records of `conversions` tell that is not known: rule 8."""
+        read = [(record, key) for record in records if (key := self._case_key(record))]
+        places = [(layout.bundle_of(key.transaction_id, key.number), key.goal_id) for _, key in read]
+        before = dict(zip(places, self._state.emitted(places), strict=True))
+        for (record, _), (bundle, goal_id) in zip(read, places, strict=True):
+            known = self.changes.cases.get((bundle, goal_id)) or before[bundle, goal_id]
+            if known is None or known.record != record.value:
+                self._take_case(bundle, goal_id, known, record)
+
+    def resume(self, bundles: Sequence[Bundle]) -> None:
+        """The changes hold what these bundles give, which waited for their turn or a catalog."""
+        for bundle, header in self._headers(bundles).items():
+            self.changes.resumed.append((layout.DUE, bundle))
+            if header.statements:
+                self._settle(bundle, header, [], again=False)
 
     def refuse(self, records: Sequence[Record], detail: str) -> None:
         """The changes hold these in quarantine."""
         for record in records:
-            self._quarantine(record, Reason.MALFORMED_EVENT, detail)
+            self._refuse(record, Reason.MALFORMED_EVENT, detail)
 
-    def resume(self, bundles: Sequence[Bundle]) -> None:
-        """The changes hold what these bundles give, which waited for a catalog that is there now."""
-        for bundle, header in zip(bundles, self._state.headers(bundles), strict=True):
-            self._settle(bundle.transaction_id, header, [], again=False)
+    def move(self, positions: Mapping[str, Position]) -> None:
+        """The changes hold these positions, with the clocks of their topics as the batch moved them on."""
+        for topic, position in positions.items():
+            known = self._state.positions.get(topic)
+            clock_ms = max(self._clocks[topic].ms, known.clock_ms if known else 0)
+            self.changes.positions[topic] = msgspec.structs.replace(position, clock_ms=clock_ms)
 
-    def _decoded(self, records: Sequence[Record]) -> list[_Arrival]:
-        arrivals = []
-        for record in records:
-            try:
-                fact = facts.decode(record.topic, record.value)
-            except facts.Malformed as error:
-                self.refuse([record], str(error))
-                continue
-            if record.key == fact.transaction_id.encode():
-                arrivals.append(_Arrival(record, fact))
+    # What is new
+
+    def _by_bundle(
+        self, fresh: Iterable[Arrival]
+    ) -> tuple[dict[Bundle, list[Arrival]], dict[str, list[Arrival]]]:
+        """What each bundle gains; and the visits under shared identifiers, which are no bundle's yet."""
+        gained: dict[Bundle, list[Arrival]] = defaultdict(list)
+        shared: dict[str, list[Arrival]] = defaultdict(list)
+        for each in fresh:
+            visit = each.visit
+            if visit is None:
+                gained[each.bundle].append(each)
+            elif each.received_ms < self._oldest_ms(each.record.topic):
+                self._tally.expired += 1
+            elif layout.is_shared(visit.transaction_id):
+                shared[visit.transaction_id].append(each)
             else:
-                self.refuse([record], "its key is not its transaction_id")
-        return arrivals
+                gained[each.bundle].append(each)
+        return gained, shared
 
-    def _sorted_out(self, arrivals: list[_Arrival]) -> tuple[dict[str, list[_Arrival]], set[str]]:
-        """By transaction the facts that are new; and the transactions of those that were known."""
-        fresh: dict[str, list[_Arrival]] = defaultdict(list)
-        again: set[str] = set()
-        first: dict[bytes, _Arrival] = {}
-        keys = [layout.seen_key(each.record.topic, each.fact) for each in arrivals]
-        for arrival, key, seen in zip(arrivals, keys, self._state.seen(keys), strict=True):
-            twin = first.setdefault(key, arrival)
-            if seen is None and twin is arrival:
-                fresh[arrival.fact.transaction_id].append(arrival)
-            elif self._contradicts(arrival, twin, seen):
-                self.tally.contradicting += 1
-                self._quarantine(
-                    arrival.record, Reason.CONFLICTING_VALUES, "this receipt_id is known with other content"
-                )
+    def _oldest_ms(self, topic: str) -> int:
+        """The first moment of receipt that is still kept; while no time was told all are."""
+        return expiry.oldest_kept_ms(topic, self._time_ms) if self._time_ms else _FIRST_MS
+
+    def _touched(self, shared: Mapping[str, list[Arrival]]) -> dict[Bundle, None]:
+        """The new visits of shared identifiers are kept; what they may change is decided now, or is due."""
+        now: dict[Bundle, None] = {}
+        for transaction_id, arrivals in shared.items():
+            visits = [each.visit for each in arrivals if each.visit]
+            self._reading.add_visits(transaction_id, visits)
+            self._keep(arrivals)
+            found = touching.bundles(self._state, transaction_id, visits)
+            if len(found) > touching.AT_ONCE or self._silent:
+                self.changes.waiting += [(layout.DUE, bundle) for bundle in found if not self._silent]
             else:
-                self.tally.again += 1
-                again.add(arrival.fact.transaction_id)
-        return fresh, again
+                now |= dict.fromkeys(found)
+        return now
 
-    def _contradicts(self, arrival: _Arrival, twin: _Arrival, seen: Seen | None) -> bool:
-        if seen is None:
-            return arrival.fact != twin.fact
-        if seen.digest == layout.digest(arrival.record.value):
-            return False
-        # Other bytes may be the same fact: a rebuild, or another release of an edge, may spell it otherwise.
-        stored = self._state.fact(seen.fact_key)
-        return stored is None or self._fact(*stored) != arrival.fact
+    def _settle(self, bundle: Bundle, header: Header, gained: list[Arrival], *, again: bool) -> None:
+        """The bundle's new facts, its header and what they decide are in the changes."""
+        born_ms, kept = self._timely(header, gained)
+        statements = [each for each in kept if each.statement]
+        self._keep(kept)
+        if not header.statements and not statements:
+            return
+        stored = self._reading.stored(bundle)
+        counted = header.facts if header.statements else max(header.facts, len(stored))
+        grown = Header(counted + len(kept), header.statements + len(statements), header.awaits, born_ms)
+        self._index(bundle, header, grown, statements)
+        if self._silent:
+            self._look_for_unnamed(bundle, [*stored, *(each.fact for each in kept)])
+        else:
+            grown = self._decided(bundle, grown, stored, kept, again=again)
+            self._show_late(header, grown, stored)
+        self.changes.headers[bundle] = grown
 
-    def _fact(self, topic: str, value: bytes) -> AnyFact:
-        """A fact out of the state, where only what decoded was put."""
-        try:
-            return facts.decode(topic, value)
-        except facts.Malformed as error:
-            raise damage.problem(self._state.path, error) from error
-
-    def _added(self, header: Header, fresh: list[_Arrival]) -> list[_Arrival]:
-        room = max(0, MAX_FACTS - header.facts)
-        for arrival in fresh[room:]:
-            self._quarantine(
-                arrival.record,
-                Reason.TOO_MANY_OBSERVATIONS,
-                f"more than {MAX_FACTS} facts of one transaction",
-            )
-        return fresh[:room]
-
-    def _settle(self, transaction: str, header: Header, added: list[_Arrival], *, again: bool) -> None:
-        """The transaction's new facts, its header and what they decide are in the changes."""
-        self.tally.facts += len(added)
-        self.changes.facts += [
-            layout.stored(each.record.topic, each.fact, each.record.value) for each in added
+    def _timely(self, header: Header, gained: list[Arrival]) -> tuple[int, list[Arrival]]:
+        """When the bundle was born, and what of its gain is in time and within bounds: rule 3."""
+        known = [header.born_ms] if header.born_ms else []
+        spoken = [
+            each.born_ms for each in gained if each.statement and not self._too_late(each.born_ms, each)
         ]
-        if header.statements:
-            header = self._decided(transaction, header, added, again=again)
-        self.changes.headers[Bundle(transaction)] = header
+        born_ms = min([*known, *spoken], default=0)
+        kept, room = [], MAX_STATEMENTS - header.statements
+        for each in gained:
+            if each.visit:
+                kept.append(each)
+            elif why := self._too_late(born_ms, each):
+                self._tally.late += 1
+                self._refuse(each.record, Reason.TOO_LATE_TO_CORRECT, why)
+            elif room > 0:
+                room -= 1
+                kept.append(each)
+            else:
+                why = f"more than {MAX_STATEMENTS} statements about one conversion"
+                self._refuse(each.record, Reason.TOO_MANY_OBSERVATIONS, why)
+        return born_ms, kept
 
-    def _decided(self, transaction: str, header: Header, added: list[_Arrival], *, again: bool) -> Header:
-        whole = [self._fact(*stored) for stored in self._state.facts(transaction)]
-        whole += [each.fact for each in added]
+    def _too_late(self, born_ms: int, each: Arrival) -> str:
+        return expiry.too_late(each.received_ms, born_ms or each.born_ms, self._time_ms)
+
+    def _keep(self, arrivals: Sequence[Arrival]) -> None:
+        self._tally.facts += len(arrivals)
+        self.changes.facts += [
+            layout.stored(each.record.topic, each.fact, each.record.value) for each in arrivals
+        ]
+
+    def _index(self, bundle: Bundle, before: Header, now: Header, statements: Sequence[Arrival]) -> None:
+        """The bundle is found by when it was born, and under a shared identifier by when it was spoken of."""
+        if now.born_ms != before.born_ms:
+            self.changes.unborn += [(before.born_ms, bundle)] if before.born_ms else []
+            self.changes.births.append((now.born_ms, bundle))
+        if layout.is_shared(bundle.transaction_id):
+            spoken = {times.to_ms(each.fact.occurred_at) for each in statements}
+            self.changes.times += [(occurred_ms, bundle) for occurred_ms in spoken]
+
+    # Deciding
+
+    def _decided(
+        self, bundle: Bundle, header: Header, stored: list[AnyFact], kept: list[Arrival], *, again: bool
+    ) -> Header:
         if header.awaits:
-            self.changes.resumed.append((header.awaits, Bundle(transaction)))
+            self.changes.resumed.append((header.awaits, bundle))
+        before = self._cases(bundle)
+        whole = self._whole(bundle, header, [*stored, *(each.fact for each in kept)], before)
         try:
             verdict = self._decide(whole)
         except CatalogMissing as missing:
-            return self._set_aside(transaction, header, missing.version, again=again)
+            return self._set_aside(bundle, header, missing.version, again=again)
         except MemoryError:
             raise
-        except Exception as error:  # noqa: BLE001  rule 6: one transaction must not hold up all others
-            self._alarm(transaction, header, error, added)
-            return self._set_aside(transaction, header, layout.MENDED, again=again)
-        version = decisions.RULES_RELEASE << 32 | header.facts
-        self._send_cases(transaction, version, verdict, again=again)
-        self._send_notices(transaction, version, verdict.notices, again=again)
+        except Exception as error:  # noqa: BLE001  rule 7: one bundle must not hold up all others
+            self._alarm(bundle, header, error, kept)
+            return self._set_aside(bundle, header, layout.MENDED, again=again)
+        told = self._state.notices(bundle)
+        version = self._sending.decided(bundle, _number(whole), header.facts, verdict, before)
+        self._sending.told(bundle, version, verdict.notices, told)
+        if again:
+            same = {goal: case for goal, case in before.items() if (bundle, goal) not in self.changes.cases}
+            self._sending.again(bundle, same, told)
         return msgspec.structs.replace(header, awaits=0)
 
-    def _set_aside(self, transaction: str, header: Header, awaits: int, *, again: bool) -> Header:
-        self.changes.waiting.append((awaits, Bundle(transaction)))
+    def _whole(
+        self, bundle: Bundle, header: Header, known: list[AnyFact], cases: Mapping[int, Emitted]
+    ) -> list[AnyFact]:
+        """All that the decision reads (streams.reading), without what is too late beside an earlier one."""
+        timely = [fact for fact in known if not _late_by(header, fact)]
+        if layout.is_shared(bundle.transaction_id):
+            timely += self._reading.candidates(timely)
+        return timely + carried(cases.values())
+
+    def _set_aside(self, bundle: Bundle, header: Header, awaits: int, *, again: bool) -> Header:
+        self.changes.waiting.append((awaits, bundle))
         if again:
-            self._send_again(transaction)
+            self._send_again(bundle)
         return msgspec.structs.replace(header, awaits=awaits)
 
-    def _alarm(self, transaction: str, header: Header, error: Exception, added: list[_Arrival]) -> None:
-        why = f"transaction {transaction} cannot be decided: {error!r} at {_place(error)}"
+    def _alarm(self, bundle: Bundle, header: Header, error: Exception, added: list[Arrival]) -> None:
+        why = f"transaction {bundle.transaction_id} cannot be decided: {error!r} at {_place(error)}"
         if header.awaits != layout.MENDED:
             self.alarms.append(why)
-            self.tally.undecided += 1
-        for arrival in added:
-            self._quarantine(arrival.record, Reason.UNDECIDED, why)
+            self._tally.undecided += 1
+        for each in added:
+            self._refuse(each.record, Reason.UNDECIDED, why)
 
-    def _send_cases(self, transaction: str, version: int, verdict: Verdict, *, again: bool) -> None:
-        before = self._state.cases(Bundle(transaction))
-        for goal_id in sorted(before.keys() | verdict.cases.keys()):
-            case = _case(transaction, goal_id, verdict)
-            content = layout.content_digest(decisions.encode(case))
-            known = before.get(goal_id)
-            if known is None or known.content != content:
-                dated = msgspec.structs.replace(case, version=version, decided_at=self._now)
-                known = Emitted(version, content, decisions.encode(dated))
-                self.changes.cases[Bundle(transaction), goal_id] = known
-                self.tally.conversions += len(case.conversions)
-            elif not again:
-                continue
-            self._send_case(transaction, goal_id, known.record)
+    def _show_late(self, before: Header, now: Header, stored: Iterable[AnyFact]) -> None:
+        """What an earlier statement that came after it made too late is in quarantine."""
+        if before.born_ms in (0, now.born_ms):
+            return
+        for fact in stored:
+            why = _late_by(now, fact)
+            if why and not _late_by(before, fact):
+                self._tally.late += 1
+                key = fact.transaction_id.encode()
+                lost = Record(_TOPICS[type(fact)], self._state.number, -1, 0, key, facts.encode(fact))
+                self._refuse(lost, Reason.TOO_LATE_TO_CORRECT, why)
 
-    def _send_notices(self, transaction: str, version: int, due: Sequence[Notice], *, again: bool) -> None:
-        before = self._state.notices(Bundle(transaction))
-        for notice in due:
-            if notice.notice_id not in before:
-                dated = msgspec.structs.replace(notice, version=version, decided_at=self._now)
-                value = decisions.encode(dated)
-                self.changes.notices[Bundle(transaction), notice.notice_id] = value
-                self._send_notice(transaction, value)
-        if again:
-            for value in before.values():
-                self._send_notice(transaction, value)
+    def _send_again(self, bundle: Bundle) -> None:
+        if not self._silent:
+            self._sending.again(bundle, self._cases(bundle), self._state.notices(bundle))
 
-    def _send_again(self, transaction: str) -> None:
-        for goal_id, known in self._state.cases(Bundle(transaction)).items():
-            self._send_case(transaction, goal_id, known.record)
-        for value in self._state.notices(Bundle(transaction)).values():
-            self._send_notice(transaction, value)
+    # What others sent
 
-    def _send_case(self, transaction: str, goal_id: int, record: bytes) -> None:
-        self.tally.cases += 1
-        key = decisions.case_key(transaction, goal_id)
-        self.changes.outbox.append(Outgoing("conversions", key, record, self._state.number))
+    def _case_key(self, record: Record) -> CaseKey | None:
+        try:
+            return case_key_of(record.value)
+        except (msgspec.DecodeError, RecursionError) as error:
+            self._refuse(record, Reason.MALFORMED_EVENT, str(error))
+            return None
 
-    def _send_notice(self, transaction: str, value: bytes) -> None:
-        self.tally.notices += 1
-        self.changes.outbox.append(Outgoing("notices", transaction.encode(), value))
+    def _take_case(self, bundle: Bundle, goal_id: int, known: Emitted | None, record: Record) -> None:
+        try:
+            case = decisions.decode("conversions", record.value)
+        except msgspec.DecodeError as error:
+            self._refuse(record, Reason.MALFORMED_EVENT, str(error))
+            return
+        assert isinstance(case, Case)  # noqa: S101  what this topic's decoder makes
+        taken = Emitted(case.version, content_of(case), record.value)
+        if known and taken.version < known.version:
+            return
+        if known and (taken.version, taken.content) == (known.version, known.content):
+            return
+        self._tally.foreign += 1
+        self.changes.cases[bundle, goal_id] = self._taken[bundle][goal_id] = taken
+        header = self._headers([bundle])[bundle]
+        if header.statements:
+            if not self._silent:
+                self.changes.waiting.append((layout.DUE, bundle))
+        elif not header.born_ms:
+            moments = [each.received_at for each in case.conversions] or [case.decided_at]
+            remembered = msgspec.structs.replace(header, born_ms=times.to_ms(min(moments)))
+            self._index(bundle, header, remembered, [])
+            self.changes.headers[bundle] = remembered
 
-    def _quarantine(self, record: Record, reason: Reason, detail: str) -> None:
-        self.tally.quarantined += 1
-        self.changes.outbox.append(quarantined(record, reason, detail, self._now))
+    def _look_for_unnamed(self, bundle: Bundle, known: Iterable[AnyFact]) -> None:
+        named = set[str]()
+        for case in self._cases(bundle).values():
+            found = _named(case.record)
+            named.update(visit.receipt_id for visit in found.visits)
+            named.update(receipt for each in found.conversions for receipt in each.receipts)
+        if any(fact.receipt_id not in named for fact in known):
+            self.changes.waiting.append((layout.DUE, bundle))
+
+    # What is known, with what this batch already changed
+
+    def _headers(self, bundles: Sequence[Bundle]) -> dict[Bundle, Header]:
+        known = dict(zip(bundles, self._state.headers(bundles), strict=True))
+        return {bundle: self.changes.headers.get(bundle, header) for bundle, header in known.items()}
+
+    def _cases(self, bundle: Bundle) -> dict[int, Emitted]:
+        return self._state.cases(bundle) | self._taken.get(bundle, {})
+
+    def _refuse(self, record: Record, reason: Reason, detail: str) -> None:
+        if not self._silent:
+            self._tally.quarantined += 1
+            now = times.from_ms(self._now_ms)
+            self.changes.outbox.append(quarantined(record, reason, detail, now))
 
 
-def _grown(header: Header, added: list[_Arrival]) -> Header:
-    statements = sum(layout.KINDS[each.record.topic] == layout.STATEMENT for each in added)
-    return Header(header.facts + len(added), header.statements + statements, header.awaits)
+_FIRST_MS: Final = times.to_ms("0001-01-01T00:00:00.000Z")
+_TOPICS: Final = {kind: topic for topic, kind in facts.TYPES.items()}
 
 
-def _case(transaction: str, goal_id: int, verdict: Verdict) -> Case:
-    """The case without version and time: its content."""
-    return Case(
-        transaction_id=transaction,
-        goal_id=goal_id,
-        version=0,
-        decided_at=_NO_TIME,
-        conversions=verdict.cases.get(goal_id, ()),
-        visits=verdict.visits.get(goal_id, ()),
-    )
+def _fact(path: Path, topic: str, value: bytes) -> AnyFact:
+    """A fact out of the state, where only what decoded was put."""
+    try:
+        return facts.decode(topic, value)
+    except facts.Malformed as error:
+        raise damage.problem(path, error) from error
+
+
+def _late_by(header: Header, fact: AnyFact) -> str:
+    """Why a known statement is too late beside the bundle's first one; empty where it is not."""
+    if not isinstance(fact, Statement) or not header.born_ms:
+        return ""
+    return expiry.too_late(times.to_ms(fact.received_at), header.born_ms, header.born_ms)
+
+
+def _number(whole: Iterable[AnyFact]) -> str:
+    """What tells the bundle's cases from others of the transaction and goal."""
+    return next((layout.case_number(fact) for fact in whole if isinstance(fact, Statement)), "")
 
 
 def _place(error: Exception) -> str:

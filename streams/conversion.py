@@ -10,6 +10,7 @@ import msgspec
 from schemas.decisions import ZERO, Conversion, Notice
 from schemas.facts import Click, Impression
 from schemas.reasons import Reason
+from schemas.transaction_id import Kind, kind
 from streams.credit import Credit
 from streams.grouping import Group
 from streams.merge import AnyStatement, rank, said, said_amount
@@ -36,7 +37,7 @@ FROM_STATEMENTS: Final = ("promo_code", "adv_sub", "adv_sub2", "adv_sub3", "adv_
 class Case(msgspec.Struct, frozen=True, kw_only=True):
     """What the conversions of a case share.
 
-    setting: what the catalog says of its first observation.
+    setting: what the catalog says of its first observation; own: the visit that this one is about.
     counts: the first of its groups, which on a once goal is the one that counts.
     objections: by receipt, why an observation may make no conversion.
     is_cut: whether there were more observations than a case may have.
@@ -46,6 +47,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     goal_id: int
     test: bool
     setting: Setting
+    own: Click | Impression | None
     counts: Group
     objections: Mapping[str, Objection]
     is_cut: bool
@@ -93,7 +95,7 @@ def conversion_of(case: Case, group: Group) -> Row:
 def _setting(case: Case, visit: Click | Impression | None, group: Group) -> Setting:
     """The case's, but where this conversion is of another visit or a later catalog."""
     first = group.statements[0]
-    if visit and visit is case.transaction.visits.own and version_of(visit, first) == case.setting.version:
+    if visit and visit is case.own and version_of(visit, first) == case.setting.version:
         return case.setting
     return case.transaction.setting(case.goal_id, visit, group.statements)
 
@@ -129,6 +131,7 @@ def _evidence(
         barred=_barred(case, group, ranked),
         at_visit=_at_visit(case, credit),
         first=case.counts.number,
+        needs_number=kind(case.transaction.transaction_id) is Kind.AFFILIATE,
     )
 
 

@@ -1,31 +1,56 @@
 """Which visit a conversion is credited to: rule 4 of streams.decide."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 import msgspec
 
 from schemas import times
 from schemas.catalog import Offer
-from schemas.facts import AnyFact, Click, Impression
+from schemas.facts import AnyFact, Click, Impression, Statement
 from schemas.reasons import Reason
+from schemas.topics import CLICK_WINDOW_DAYS, DAY_MS, VIEW_WINDOW_DAYS
+from schemas.transaction_id import Kind, kind
 from streams.merge import AnyStatement
 
 UNITS_MS: Final = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000), ("ms", 1))
+
+GRACE_MS: Final = 5_000  # clocks of two collectors differ: a click so long after a conversion was before it
+CLICK_MS: Final = CLICK_WINDOW_DAYS * DAY_MS  # the longest windows that an offer may have
+VIEW_MS: Final = VIEW_WINDOW_DAYS * DAY_MS
+
+_AVisit = TypeVar("_AVisit", bound=Click | Impression)
+Moment = tuple[int, str]
 
 OfferOf = Callable[[Click | Impression], Offer | None]
 
 
 class Visits(msgspec.Struct, frozen=True):
-    """What a random transaction ID was made for; of several receipts of one ID the first received."""
+    """The click and the impression that a conversion may be credited to."""
 
     click: Click | None
     impression: Impression | None
 
     @property
     def own(self) -> Click | Impression | None:
-        """The visit whose offer the transaction is about."""
+        """The visit whose offer it is about."""
         return self.click or self.impression
+
+    def of(self, made: AnyStatement) -> "Visits":  # noqa: ARG002  with a random ID all have the same
+        """Those that a conversion made by this statement may be credited to."""
+        return self
+
+
+class SharedVisits(msgspec.Struct, frozen=True):
+    """The visits under an identifier that many may have, by their moments."""
+
+    clicks: tuple[Click, ...]
+    impressions: tuple[Impression, ...]
+
+    def of(self, made: AnyStatement) -> Visits:
+        """The last click and the last impression before this statement."""
+        return Visits(last(self.clicks, made, CLICK_MS), last(self.impressions, made, VIEW_MS))
 
 
 class Credit(msgspec.Struct, frozen=True):
@@ -43,11 +68,30 @@ class Credit(msgspec.Struct, frozen=True):
     outside: Reason
 
 
-def visits_of(facts: Sequence[AnyFact]) -> Visits:
-    """The transaction's click and impression, of facts in the order of receipt."""
-    click = next((fact for fact in facts if isinstance(fact, Click)), None)
-    impression = next((fact for fact in facts if isinstance(fact, Impression)), None)
-    return Visits(click, impression)
+def visits_of(transaction_id: str, facts: Sequence[AnyFact]) -> Visits | SharedVisits:
+    """The transaction's visits, of facts in the order of receipt.
+
+    A random ID was made for one: of several receipts of one click the first received.
+    """
+    clicks = [fact for fact in facts if isinstance(fact, Click)]
+    impressions = [fact for fact in facts if isinstance(fact, Impression)]
+    if kind(transaction_id) in (Kind.DERIVED, Kind.AFFILIATE):
+        return SharedVisits(tuple(sorted(clicks, key=moment)), tuple(sorted(impressions, key=moment)))
+    return Visits(next(iter(clicks), None), next(iter(impressions), None))
+
+
+def moment(visit: Click | Impression) -> Moment:
+    """When it was; of two at one time the one with the greater receipt is the later, as in the state."""
+    return times.to_ms(visit.occurred_at), visit.receipt_id
+
+
+def last(visits: Sequence[_AVisit], made: Statement, window_ms: int) -> _AVisit | None:
+    """Of visits by their moments the last before the statement, with GRACE_MS, and not longer before it."""
+    made_ms = times.to_ms(made.occurred_at)
+    before = bisect_right(visits, (made_ms + GRACE_MS + 1, ""), key=moment)
+    if not before or moment(visits[before - 1])[0] < made_ms - window_ms:
+        return None
+    return visits[before - 1]
 
 
 def credit(visits: Visits, made: AnyStatement, offer_of: OfferOf) -> Credit | None:

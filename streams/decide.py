@@ -12,8 +12,8 @@ their repetition nor any clock has a part in it.
 2. Merge. Of each field the most trusted statement speaks, then the latest received. (streams.merge)
 3. Permission. What may not make a conversion has no say beside what may. Offer, goal and affiliate are judged
    at the visit. (streams.permission)
-4. Credit. The own click within the click window, else the own impression within the view window.
-   (streams.credit)
+4. Credit. The own click within the click window, else the own impression within the view window; with an
+   identifier that many clicks share, the last of each before the conversion. (streams.credit)
 5. Money. By the catalog of the visit or of the first observation, whichever is the later; exact, rounded
    once. (streams.terms)
 6. Names. A conversion keeps its ID whatever is learned later. (streams.names)
@@ -80,13 +80,15 @@ def _decide(
     heard = within_limit([one for one in observations if one.receipt_id not in objections])
     barred = within_limit([one for one in observations if one.receipt_id in objections])
     adjustments = within_limit([one for one in statements if isinstance(one, Adjustment)])
-    setting = transaction.setting(goal_id, transaction.visits.own, heard or barred)
+    first = (heard or barred)[0]
+    setting = transaction.setting(goal_id, own := transaction.own(first), heard or barred)
     groups = group(heard, barred, adjustments, setting.goal or UNKNOWN_GOAL, setting.status_of)
     case = Case(
         transaction=transaction,
         goal_id=goal_id,
         test=test,
         setting=setting,
+        own=own,
         counts=groups[0],
         objections=objections,
         is_cut=len(heard) + len(barred) + len(adjustments) < len(statements),

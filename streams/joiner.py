@@ -279,7 +279,7 @@ class Joiner:
         placed, astray = placement.sorted_out(part.records, self._settings.partitions)
         batch.refuse(astray, "it lies in another partition than its key's: see ROUNDTRIP_PARTITIONS")
         batch.absorb(placed)
-        batch.changes.positions = part.positions
+        batch.move(part.positions)
         partition.apply(batch.changes)
         _raise_alarm(batch)
         return batch.tally

@@ -26,6 +26,8 @@ KINDS: Final = dict.fromkeys(FACTS, STATEMENT) | {"clicks": CLICK, "impressions"
 DUE: Final = -1  # no catalog version: waits for nothing but its turn to be decided again
 MENDED: Final = (1 << 63) - 1  # nor this: waits for rules that do not fail on it
 
+END_MS: Final = (1 << 63) - 1
+
 _OFFSET: Final = 1 << 63  # makes negative times and goals sort before positive ones
 _NUMBER_BYTES: Final = 8
 _PART_BYTES: Final = 16  # two order numbers must not meet by accident: they would be one conversion
@@ -153,6 +155,12 @@ def bundle_of(transaction_id: str, case_number: str) -> Bundle:
 def visit_key(transaction_id: str, kind: bytes, occurred_ms: int, receipt_id: str) -> bytes:
     """Transaction, kind, time of the event, receipt."""
     return prefix(transaction_id) + kind + number(occurred_ms) + receipt_id.encode()
+
+
+def visit_ms_of(visit_key: bytes) -> int:
+    """The time in a visit's key."""
+    start = visit_key.index(b"\x00") + 2
+    return to_number(visit_key[start : start + _NUMBER_BYTES])
 
 
 def statement_key(bundle: Bundle, occurred_ms: int, receipt_id: str) -> bytes:

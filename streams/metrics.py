@@ -22,6 +22,9 @@ class Metrics:
             "contradicting": counter(
                 "contradicting", "Receipts that came again with other content: look into it"
             ),
+            "expired": counter("expired_on_arrival", "Visits that came too late to be kept"),
+            "late": counter("late", "Statements that came too late to correct anything"),
+            "foreign": counter("foreign", "Cases in Kafka that this worker did not send"),
             "undecided": counter("undecided", "Transactions that the rules failed on: look into it"),
             "cases": counter("cases", "Cases sent"),
             "conversions": counter("conversions", "Conversions in cases whose content changed"),

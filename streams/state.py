@@ -116,10 +116,20 @@ class Partition:
 
     # Asked for a decision
 
-    def facts(self, transaction_id: str, limit: int | None = None) -> list[tuple[str, bytes]]:
-        """Topic and record of a transaction's facts: clicks, impressions, statements, each by time."""
-        found = self._scan("facts", layout.prefix(transaction_id))
-        return [layout.split_fact(value) for _, value in itertools.islice(found, limit)]
+    def facts(self, transaction_id: str, most_visits: int = 1 << 62) -> list[tuple[str, bytes]]:
+        """Topic and record of a transaction's facts: clicks, impressions, statements, each by time.
+
+        Of more visits than that many of a kind the first; all statements, as they are bounded by themselves.
+        """
+        start = layout.prefix(transaction_id)
+        found = list(itertools.islice(self._scan("facts", start), most_visits))
+        if len(found) == most_visits:
+            found = [
+                *itertools.islice(self._scan("facts", start + layout.CLICK), most_visits),
+                *itertools.islice(self._scan("facts", start + layout.IMPRESSION), most_visits),
+                *self._scan("facts", start + layout.STATEMENT),
+            ]
+        return [layout.split_fact(value) for _, value in found]
 
     def statements(self, bundle: Bundle) -> list[tuple[str, bytes]]:
         """Topic and record of a bundle's statements, by time."""
@@ -145,6 +155,13 @@ class Partition:
         start = layout.time_key(Bundle(transaction_id), since_ms)
         end = layout.time_key(Bundle(transaction_id), until_ms + 1)
         return [layout.split_time(key) for key, _ in self._scan("times", start, end)]
+
+    def next_visit_ms(self, transaction_id: str, kind: bytes, after_ms: int) -> int:
+        """When the transaction's next visit of a kind was; the end of all times where there is none."""
+        start = layout.visit_key(transaction_id, kind, after_ms + 1, "")
+        end = layout.end_of(layout.prefix(transaction_id) + kind)
+        found = next(iter(self._scan("facts", start, end)), None)
+        return layout.END_MS if found is None else layout.visit_ms_of(found[0])
 
     def waiting(self, after: bytes, limit: int) -> list[tuple[bytes, Bundle]]:
         """Key and bundle of those that wait, what is due first, then by catalog version, from a key on."""

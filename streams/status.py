@@ -32,6 +32,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     speaker: whose status word counts; word: that word; stated: what it means, None where nobody knows it.
     barred: why none of its observations has permission. at_visit: why its visit can lead to no conversion.
     first: the order number that counts, where this one repeats it.
+    needs_number: whether an order number is what tells its conversions apart.
     """
 
     group: Group
@@ -48,6 +49,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     barred: Objection | None
     at_visit: Objection | None
     first: str
+    needs_number: bool
 
 
 def verdict(evidence: Evidence) -> Verdict:
@@ -142,6 +144,12 @@ def stated_rejected(evidence: Evidence) -> Verdict | None:
     return _as_stated(evidence, "rejected")
 
 
+def number_missing(evidence: Evidence) -> Verdict | None:
+    """Many orders share the identifier, and this one does not say which it is: it may be another's report."""
+    missing = evidence.needs_number and not evidence.group.number
+    return _because("pending", Reason.ORDER_NUMBER_MISSING) if missing else None
+
+
 def unknown_word(evidence: Evidence) -> Verdict | None:
     """A word that nobody explained is never an approval."""
     if not evidence.word or evidence.stated:
@@ -204,6 +212,7 @@ LADDER: Final[tuple[Callable[[Evidence], Verdict | None], ...]] = (
     duplicate,
     is_a_test,
     stated_rejected,
+    number_missing,
     unknown_word,
     stated_pending,
     bot_click,

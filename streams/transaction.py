@@ -8,7 +8,7 @@ import msgspec
 from schemas.catalog import STATUSES, Advertiser, Catalog, Goal, Offer, Status
 from schemas.catalog_versions import History
 from schemas.facts import GOAL_UNRESOLVED, Adjustment, AnyFact, Click, Impression
-from streams.credit import Credit, Visits, credit, visits_of
+from streams.credit import Credit, SharedVisits, Visits, credit, visits_of
 from streams.merge import OBSERVATIONS, AnyObservation, AnyStatement, rank, said
 from streams.permission import Objection, objection
 
@@ -45,7 +45,7 @@ class Transaction(msgspec.Struct, frozen=True):
     """What all cases of a transaction share."""
 
     transaction_id: str
-    visits: Visits
+    visits: Visits | SharedVisits
     history: History
 
     def by_goal(self, received: Iterable[AnyFact]) -> dict[int, list[AnyStatement]]:
@@ -60,19 +60,23 @@ class Transaction(msgspec.Struct, frozen=True):
         """The goal as stated; a name that the edge could not resolve means a goal of the visit's offer."""
         if statement.goal_id != GOAL_UNRESOLVED:
             return statement.goal_id
-        offer = self.offer(self.visits.own, statement)
+        offer = self.offer(self.own(statement), statement)
         found = offer.resolve_goal(statement.goal) if offer else None
         return GOAL_UNRESOLVED if found is None else found
 
+    def own(self, statement: AnyStatement) -> Click | Impression | None:
+        """The visit whose offer the statement is about."""
+        return self.visits.of(statement).own
+
     def objection(self, observation: AnyObservation) -> Objection | None:
         """Why the observation may not make a conversion; nothing does before its visit is known."""
-        own = self.visits.own
+        own = self.own(observation)
         offer = self.offer(own, observation)
         return objection(observation, own, offer) if own and offer else None
 
     def credit(self, made: AnyStatement) -> Credit | None:
         """The visit that a conversion made by this statement is credited to."""
-        return credit(self.visits, made, lambda visit: self.offer(visit, made))
+        return credit(self.visits.of(made), made, lambda visit: self.offer(visit, made))
 
     def setting(
         self, goal_id: int, visit: Click | Impression | None, statements: Sequence[AnyStatement]
@@ -114,7 +118,8 @@ class Transaction(msgspec.Struct, frozen=True):
 
 def transaction_of(received: Sequence[AnyFact], history: History) -> Transaction:
     """The transaction of these facts, which come in the order of receipt."""
-    return Transaction(received[0].transaction_id, visits_of(received), history)
+    transaction_id = received[0].transaction_id
+    return Transaction(transaction_id, visits_of(transaction_id, received), history)
 
 
 def version_of(visit: Click | Impression | None, statement: AnyStatement) -> int:

@@ -15,11 +15,13 @@ from typing import NamedTuple
 import pytest
 
 import roundtrip
-from schemas import facts
+from schemas import facts, times
 from schemas.catalog_versions import CatalogVersion, encode_version, record_key
 from schemas.decisions import Case, Quarantine
-from schemas.facts import AnyFact
+from schemas.facts import AnyFact, Statement
 from schemas.reasons import Reason
+from schemas.topics import DAY_MS
+from schemas.transaction_id import Kind, kind, time_ms
 from service.kafka import Outgoing, Record
 from streams.batch import Batch
 from streams.decide import CatalogMissing, decide_transaction
@@ -41,15 +43,19 @@ Cases = dict[tuple[str, int], Case]
 
 
 class Judged(NamedTuple):
-    """What must become of records: of each bad one its reason; of the others, by transaction, the facts."""
+    """What must become of records: of each bad one its reason; of the others, by transaction, the facts.
+
+    late: receipts of statements that a spoiled time makes too late; which of them lies where is no matter.
+    """
 
     bad: dict[Place, Reason]
     good: dict[str, list[AnyFact]]
+    late: set[str]
 
 
 def judged(records: Iterable[Record]) -> Judged:
     """In the order in which they lie in their logs; by the rules of docs/joiner.md."""
-    found = Judged({}, defaultdict(list))
+    found = Judged({}, defaultdict(list), set())
     known: dict[tuple[object, ...], AnyFact] = {}
     for record in records:
         place = record.topic, record.partition, record.offset
@@ -67,7 +73,19 @@ def judged(records: Iterable[Record]) -> Judged:
             found.bad[place] = Reason.CONFLICTING_VALUES
         elif known[receipt] is fact:
             found.good[fact.transaction_id].append(fact)
+    for name, known_of_it in found.good.items():
+        late = [fact for fact in known_of_it if _is_late(fact, known_of_it)]
+        found.late.update(fact.receipt_id for fact in late)
+        found.good[name] = [fact for fact in known_of_it if fact not in late]
     return found
+
+
+def _is_late(fact: AnyFact, known: Sequence[AnyFact]) -> bool:
+    """Whether it was received more than 120 days after the first statement since its ID was made."""
+    stated = [times.to_ms(one.received_at) for one in known if isinstance(one, Statement)]
+    made_ms = time_ms(fact.transaction_id) if kind(fact.transaction_id) is Kind.RANDOM else 0
+    first = min((max(ms, made_ms) for ms in stated), default=0)
+    return isinstance(fact, Statement) and times.to_ms(fact.received_at) - first > 120 * DAY_MS
 
 
 def cases_of(good: dict[str, list[AnyFact]]) -> tuple[Cases, set[str]]:
@@ -93,10 +111,16 @@ def cases_of(good: dict[str, list[AnyFact]]) -> tuple[Cases, set[str]]:
     return cases, waiting
 
 
-def assert_all_is_kept(kept: Sequence[Quarantine], bad: dict[Place, Reason], read: Iterable[Record]) -> None:
+def assert_all_is_kept(kept: Sequence[Quarantine], expected: Judged, read: Iterable[Record]) -> None:
     """Each bad record, and no other, is in quarantine: its reason, its bytes, its place, its identity."""
-    found = {(each.topic, each.partition, each.offset): each for each in kept}
-    assert {place: each.reason for place, each in found.items()} == bad
+    late = {each.receipt_id for each in kept if each.reason == Reason.TOO_LATE_TO_CORRECT}
+    assert late == expected.late
+    found = {
+        (each.topic, each.partition, each.offset): each
+        for each in kept
+        if each.reason != Reason.TOO_LATE_TO_CORRECT
+    }
+    assert {place: each.reason for place, each in found.items()} == expected.bad
     for record in read:
         if each := found.get((record.topic, record.partition, record.offset)):
             assert base64.b64decode(each.value) == record.value
@@ -139,7 +163,7 @@ def test_spoiled_records_never_stop_a_batch_and_lose_nothing(tmp_path: Path, see
         state.close()
     expected = judged(read)
     assert len(expected.bad) > 500
-    assert_all_is_kept(quarantines(sent), expected.bad, read)
+    assert_all_is_kept(quarantines(sent), expected, read)
     assert_all_counts(sent, expected.good)
 
 
@@ -182,7 +206,7 @@ def test_a_hundred_thousand_spoiled_records_on_the_real_kafka(here: Installation
     here.waits_for(here.committed_all, 600)
     read = [record for topic in facts.TYPES for record in here.read(topic)]
     expected = judged(read)
-    assert_all_is_kept(quarantines(here.sent("quarantine")), expected.bad, read)
+    assert_all_is_kept(quarantines(here.sent("quarantine")), expected, read)
     assert_all_counts(here.sent("conversions"), expected.good)
     assert "roundtrip_joiner_undecided_total 0.0" in joiner.ask("metrics")
     joiner.stop()

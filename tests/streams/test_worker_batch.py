@@ -20,7 +20,7 @@ from service.kafka import Outgoing, Record
 from streams import batch, layout
 from streams.batch import Batch, Decide, Tally
 from streams.decide import Decision, decide_transaction
-from streams.layout import Bundle
+from streams.layout import Bundle, Header
 from streams.state import Partition
 from streams.store import Store
 from tests.streams.joining import (
@@ -92,7 +92,7 @@ def test_clicks_alone_are_not_even_decided(state: Partition):
         raise AssertionError
 
     assert absorbed(state, [record(click(sequence=each)) for each in range(1, 9)], never)[0] == []
-    assert state.headers([T1])[0].facts == 8
+    assert (len(state.facts("t1")), state.headers([T1])) == (8, [Header()])
 
 
 def test_the_rules_make_no_case_of_clicks_alone_which_is_what_lets_us_not_ask_them():
@@ -194,7 +194,7 @@ def test_a_quarantined_record_keeps_the_receipt_that_can_still_be_read(state: Pa
 
 
 def test_what_one_transaction_can_make_us_read_is_bounded(state: Partition, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(batch, "MAX_FACTS", 3)
+    monkeypatch.setattr(batch, "MAX_STATEMENTS", 3)
     records = [record(postback(sequence=each)) for each in range(1, 6)]
     sent, tally = absorbed(state, records)
     assert [each.reason for each in quarantines(sent)] == [Reason.TOO_MANY_OBSERVATIONS] * 2

@@ -26,7 +26,7 @@ from streams.metrics import Metrics
 from streams.state import Partition
 from streams.store import Store
 from streams.transport import Fetch, Slice
-from tests.streams.joining import cases, click, decide, postback, quarantines, record, version
+from tests.streams.joining import NOON_MS, cases, click, decide, postback, quarantines, record, version
 
 CLICKS, POSTBACKS = TP("clicks", 0), TP("postbacks", 0)
 ASSIGNED = frozenset(TP(topic, number) for topic in FACTS for number in (0, 1))
@@ -383,4 +383,4 @@ async def test_facts_of_a_new_log_that_are_known_change_nothing(rig: Rig):
     await again.handle(fetch(record(postback()), record(click())))
     assert [case.version for case in cases(rig.kafka.sent)] == [version(2)]
     await again.close()
-    assert Store(rig.directory / "joiner").open(0).positions["clicks"] == Position(1, "other:clicks")
+    assert Store(rig.directory / "joiner").open(0).positions["clicks"] == Position(1, "other:clicks", NOON_MS)

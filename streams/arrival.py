@@ -1,0 +1,126 @@
+"""The records of a batch as they come: facts, new ones, known ones, and what cannot be used."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from schemas import facts, times
+from schemas.facts import AnyFact, Click, Impression, Statement
+from schemas.reasons import Reason
+from schemas.topics import DAY_MS
+from schemas.transaction_id import Kind, kind, time_ms
+from service.kafka import Record
+from streams import layout
+from streams.layout import Bundle, Seen
+from streams.state import Partition
+
+Refuse = Callable[[Record, Reason, str], None]
+
+
+class Arrival(msgspec.Struct, frozen=True):
+    """A fact and the record that brought it."""
+
+    record: Record
+    fact: AnyFact
+
+    @property
+    def statement(self) -> Statement | None:
+        """The fact, where it states something about a conversion."""
+        return self.fact if isinstance(self.fact, Statement) else None
+
+    @property
+    def visit(self) -> Click | Impression | None:
+        """The fact, where it is a visit."""
+        return self.fact if isinstance(self.fact, Click | Impression) else None
+
+    @property
+    def received_ms(self) -> int:
+        """By the collector's clock."""
+        return times.to_ms(self.fact.received_at)
+
+    @property
+    def born_ms(self) -> int:
+        """When it was received, but not before its ID was made.
+
+        A collector whose clock stands in 1970 must not make all that others say of the transaction too late.
+        An ID of tomorrow is none of ours.
+        """
+        made_ms = _made_ms(self.fact.transaction_id)
+        plausible = made_ms <= self.record.timestamp_ms + DAY_MS
+        return max(self.received_ms, made_ms) if plausible else self.received_ms
+
+    @property
+    def bundle(self) -> Bundle:
+        """Of a statement, what it is decided with; of a visit, its transaction."""
+        number = layout.case_number(self.fact) if isinstance(self.fact, Statement) else ""
+        return layout.bundle_of(self.fact.transaction_id, number)
+
+
+class Arrivals(msgspec.Struct):
+    """The facts of a batch.
+
+    again: those that were known, or came twice. contradicting: how many were known with other content.
+    """
+
+    fresh: list[Arrival] = []
+    again: list[Arrival] = []
+    contradicting: int = 0
+
+
+def decoded(records: Iterable[Record], refuse: Refuse) -> list[Arrival]:
+    """Those that are facts of the transaction that is their key; the others were refused."""
+    arrivals = []
+    for record in records:
+        try:
+            fact = facts.decode(record.topic, record.value)
+        except facts.Malformed as error:
+            refuse(record, Reason.MALFORMED_EVENT, str(error))
+            continue
+        if record.key == fact.transaction_id.encode():
+            arrivals.append(Arrival(record, fact))
+        else:
+            refuse(record, Reason.MALFORMED_EVENT, "its key is not its transaction_id")
+    return arrivals
+
+
+def sorted_out(
+    arrivals: Sequence[Arrival], state: Partition, decode: Callable[[str, bytes], AnyFact], refuse: Refuse
+) -> Arrivals:
+    """What is new and what is known, by receipt; the same receipt with other content was refused."""
+    found = Arrivals()
+    first: dict[bytes, Arrival] = {}
+    keys = [layout.seen_key(each.record.topic, each.fact) for each in arrivals]
+    for arrival, key, seen in zip(arrivals, keys, state.seen(keys), strict=True):
+        twin = first.setdefault(key, arrival)
+        if seen is None and twin is arrival:
+            found.fresh.append(arrival)
+        elif _contradicts(arrival, twin, seen, lambda key: _stored(state, key, decode)):
+            found.contradicting += 1
+            refuse(arrival.record, Reason.CONFLICTING_VALUES, "this receipt_id is known with other content")
+        else:
+            found.again.append(arrival)
+    return found
+
+
+def _stored(state: Partition, key: bytes, decode: Callable[[str, bytes], AnyFact]) -> AnyFact | None:
+    stored = state.fact(key)
+    return None if stored is None else decode(*stored)
+
+
+def _contradicts(
+    arrival: Arrival, twin: Arrival, seen: Seen | None, stored: Callable[[bytes], AnyFact | None]
+) -> bool:
+    if seen is None:
+        return arrival.fact != twin.fact
+    if seen.digest == layout.digest(arrival.record.value):
+        return False
+    # Other bytes may be the same fact: a rebuild, or another release of an edge, may spell it otherwise.
+    return stored(seen.fact_key) != arrival.fact
+
+
+def _made_ms(transaction_id: str) -> int:
+    """When a random ID was made; 0 of any other."""
+    try:
+        return time_ms(transaction_id) if kind(transaction_id) is Kind.RANDOM else 0
+    except ValueError:
+        return 0

@@ -1,0 +1,123 @@
+"""What a decision changes of what was sent: cases whose content is another, notices that are new."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
+
+import msgspec
+
+from schemas import decisions, times
+from schemas.decisions import Case, Conversion, Notice
+from schemas.facts import Click, Impression
+from service.kafka import Outgoing
+from streams import layout
+from streams.layout import Bundle, Emitted
+from streams.state import Changes
+
+_NO_TIME: Final = times.from_ms(0)
+
+
+class Verdict(Protocol):
+    """What is asked of streams.decide.Decision."""
+
+    @property
+    def cases(self) -> Mapping[int, tuple[Conversion, ...]]: ...  # noqa: D102  see there
+    @property
+    def visits(self) -> Mapping[int, tuple[Click | Impression, ...]]: ...  # noqa: D102  see there
+    @property
+    def notices(self) -> Sequence[Notice]: ...  # noqa: D102  see there
+
+
+class CaseKey(msgspec.Struct):
+    """What a record of `conversions` is about."""
+
+    transaction_id: str
+    goal_id: int
+    number: str = ""
+    version: int = 0
+
+
+case_key_of = msgspec.json.Decoder(CaseKey).decode
+
+
+class Sending:
+    """What is to be sent of one partition's decisions, put into its changes.
+
+    cases, conversions, notices: how many went out; conversions only where their case changed.
+    """
+
+    def __init__(self, changes: Changes, partition: int, now_ms: int) -> None:
+        self.cases = self.conversions = self.notices = 0
+        self._changes = changes
+        self._partition = partition
+        self._now = times.from_ms(now_ms)
+
+    def decided(
+        self, bundle: Bundle, number: str, facts: int, verdict: Verdict, before: Mapping[int, Emitted]
+    ) -> int:
+        """Each case whose content changed is sent, whole, under a version greater than any before it.
+
+        The greatest version of all comes back: what partners are told of the bundle from now on.
+
+        facts: how many have taken part: with the rules' release the version, so that who knows more facts
+            has the greater one. What another worker sent, or a restored state no longer counts, may have
+            raised it further.
+        """
+        newest = max((known.version for known in before.values()), default=0)
+        for goal_id in sorted(before.keys() | verdict.cases.keys()):
+            case = _case(bundle, goal_id, number, verdict)
+            content = content_of(case)
+            known = before.get(goal_id)
+            if known is None or known.content != content:
+                floor = known.version + 1 if known else 0
+                version = max(decisions.RULES_RELEASE << 32 | facts, floor)
+                dated = msgspec.structs.replace(case, version=version, decided_at=self._now)
+                sent = Emitted(version, content, decisions.encode(dated))
+                self._changes.cases[bundle, goal_id] = sent
+                self.conversions += len(case.conversions)
+                self._send(bundle, goal_id, number, sent)
+                newest = max(newest, version)
+        return newest
+
+    def told(self, bundle: Bundle, version: int, due: Sequence[Notice], before: Mapping[str, bytes]) -> None:
+        """Each notice that was not told is sent."""
+        for notice in due:
+            if notice.notice_id not in before:
+                dated = msgspec.structs.replace(notice, version=version, decided_at=self._now)
+                value = decisions.encode(dated)
+                self._changes.notices[bundle, notice.notice_id] = value
+                self._tell(bundle, value)
+
+    def again(self, bundle: Bundle, cases: Mapping[int, Emitted], notices: Mapping[str, bytes]) -> None:
+        """All is sent as it was."""
+        for goal_id, known in cases.items():
+            self._send(bundle, goal_id, case_key_of(known.record).number if bundle.part else "", known)
+        for value in notices.values():
+            self._tell(bundle, value)
+
+    def _send(self, bundle: Bundle, goal_id: int, number: str, case: Emitted) -> None:
+        self.cases += 1
+        key = decisions.case_key(bundle.transaction_id, goal_id, number)
+        self._changes.outbox.append(Outgoing("conversions", key, case.record, self._partition))
+
+    def _tell(self, bundle: Bundle, value: bytes) -> None:
+        self.notices += 1
+        self._changes.outbox.append(Outgoing("notices", bundle.transaction_id.encode(), value))
+
+
+def content_of(case: Case) -> bytes:
+    """The digest of a case without what depends on how it came about."""
+    undated = msgspec.structs.replace(case, version=0, decided_at=_NO_TIME)
+    return layout.content_digest(decisions.encode(undated))
+
+
+def _case(bundle: Bundle, goal_id: int, number: str, verdict: Verdict) -> Case:
+    """The case without version and time: its content."""
+    return Case(
+        transaction_id=bundle.transaction_id,
+        goal_id=goal_id,
+        number=number,
+        version=0,
+        decided_at=_NO_TIME,
+        conversions=verdict.cases.get(goal_id, ()),
+        visits=verdict.visits.get(goal_id, ()),
+    )
