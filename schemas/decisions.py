@@ -1,16 +1,17 @@
 """Decisions: what the joiner, the notifier and the edge conclude, one JSON object a Kafka record."""
 
 from decimal import Decimal
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
-from schemas.facts import Click, Impression, Time
+from schemas.facts import Click, GoalId, Impression, Time, TransactionId
 from schemas.wire import decoded
 
 RULES_RELEASE = 1  # the highest part of a case's version: raised whenever the rules give other results
 ZERO = Decimal(0)
 
+Version = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Status = Literal["approved", "pending", "rejected"]
 
 
@@ -100,10 +101,10 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     visits: the clicks and impressions credited here, whole, so that a lost state comes back from this topic.
     """
 
-    transaction_id: str
-    goal_id: int
+    transaction_id: TransactionId
+    goal_id: GoalId
     number: str = ""
-    version: int
+    version: Version
     decided_at: Time
     conversions: tuple[Conversion, ...] = ()
     visits: tuple[Click | Impression, ...] = ()

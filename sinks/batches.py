@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from schemas import facts
+from schemas import decisions, facts
 from schemas.tables import TABLES_OF_TOPIC
 from schemas.topics import FACTS, TAILS
 from schemas.wire import decoded
@@ -39,9 +39,9 @@ class Sorted(NamedTuple):
 
 
 class _Case(msgspec.Struct):
-    transaction_id: str
-    goal_id: int
-    version: int
+    transaction_id: facts.TransactionId
+    goal_id: facts.GoalId
+    version: decisions.Version
     decided_at: str
     number: str = ""
 

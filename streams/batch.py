@@ -294,7 +294,8 @@ class Batch:
         timely = [fact for fact in known if not _late_by(header, fact)]
         if layout.is_shared(bundle.transaction_id):
             timely += self._reading.candidates(timely)
-        return timely + carried(cases.values())
+        known_here = {fact.receipt_id for fact in timely}  # and as it was received: no case says it better
+        return timely + [visit for visit in carried(cases.values()) if visit.receipt_id not in known_here]
 
     def _set_aside(self, bundle: Bundle, header: Header, awaits: int, *, again: bool) -> Header:
         self.changes.waiting.append((awaits, bundle))
@@ -330,18 +331,23 @@ class Batch:
 
     def _case_key(self, record: Record) -> CaseKey | None:
         try:
-            return case_key_of(record.value)
-        except (msgspec.DecodeError, RecursionError) as error:
+            key = case_key_of(record.value)
+        except msgspec.DecodeError as error:
             self._refuse(record, Reason.MALFORMED_EVENT, str(error))
             return None
+        if record.key == decisions.case_key(key.transaction_id, key.goal_id, key.number):
+            return key
+        self._refuse(record, Reason.MALFORMED_EVENT, "its key is not its case's")
+        return None
 
     def _take_case(self, bundle: Bundle, goal_id: int, known: Emitted | None, record: Record) -> None:
         try:
             case = decisions.decode("conversions", record.value)
-        except msgspec.DecodeError as error:
+            assert isinstance(case, Case)  # noqa: S101  what this topic's decoder makes
+            born_ms = _born_ms(case)
+        except (msgspec.DecodeError, ValueError) as error:
             self._refuse(record, Reason.MALFORMED_EVENT, str(error))
             return
-        assert isinstance(case, Case)  # noqa: S101  what this topic's decoder makes
         taken = Emitted(case.version, content_of(case), record.value)
         if known and taken.version < known.version:
             return
@@ -354,8 +360,7 @@ class Batch:
             if not self._silent:
                 self.changes.waiting.append((layout.DUE, bundle))
         elif not header.born_ms:
-            moments = [each.received_at for each in case.conversions] or [case.decided_at]
-            remembered = msgspec.structs.replace(header, born_ms=times.to_ms(min(moments)))
+            remembered = msgspec.structs.replace(header, born_ms=born_ms)
             self._index(bundle, header, remembered, [])
             self.changes.headers[bundle] = remembered
 
@@ -394,6 +399,15 @@ def _fact(path: Path, topic: str, value: bytes) -> AnyFact:
         return facts.decode(topic, value)
     except facts.Malformed as error:
         raise damage.problem(path, error) from error
+
+
+def _born_ms(case: Case) -> int:
+    """When the case's bundle was born, as far as the case tells; ValueError where a time is none."""
+    for visit in case.visits:
+        for moment in (visit.received_at, visit.occurred_at):
+            times.to_ms(moment)
+    moments = [each.received_at for each in case.conversions] or [case.decided_at]
+    return min(times.to_ms(moment) for moment in moments)
 
 
 def _late_by(header: Header, fact: AnyFact) -> str:

@@ -21,8 +21,8 @@ _MASK: Final = 0xFFFFFFFF
 
 
 def sorted_out(records: Sequence[Record], count: int) -> tuple[list[Record], list[Record]]:
-    """Facts that lie where their keys say, in a topic of so many partitions, and those that do not."""
-    homes = partitions_of([record.key for record in records], count)
+    """Facts and cases that lie where their transactions do, of so many partitions, and those that do not."""
+    homes = partitions_of([record.key.partition(b":")[0] for record in records], count)
     found: tuple[list[Record], list[Record]] = ([], [])
     for record, home in zip(records, homes, strict=True):
         found[record.partition != home].append(record)

@@ -24,7 +24,10 @@ _receipt = msgspec.json.Decoder(_Receipt)
 
 
 def quarantined(record: Record, reason: Reason, detail: str, at: str) -> Outgoing:
-    """What is to be sent: the whole record, why it was no use, and where it lies. at: the worker's clock."""
+    """What is to be sent: the whole record, why it was no use, and where it lies. at: the worker's clock.
+
+    What has no place (-1) is said to lie at 0: the table's columns know no less.
+    """
     receipt_id = _receipt_of(record.value)
     identity = receipt_id or hashlib.sha256(record.value).hexdigest()
     if len(record.value) > MAX_VALUE_BYTES:
@@ -36,8 +39,8 @@ def quarantined(record: Record, reason: Reason, detail: str, at: str) -> Outgoin
         reason=reason,
         detail=detail[:_MAX_DETAIL],
         topic=record.topic,
-        partition=record.partition,
-        offset=record.offset,
+        partition=max(record.partition, 0),
+        offset=max(record.offset, 0),
         key=record.key.decode(errors="backslashreplace")[:_MAX_DETAIL],
         value=base64.b64encode(record.value).decode() if len(record.value) <= MAX_VALUE_BYTES else "",
         at=at,

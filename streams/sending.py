@@ -6,8 +6,9 @@ from typing import Final, Protocol
 import msgspec
 
 from schemas import decisions, times
-from schemas.decisions import Case, Conversion, Notice
-from schemas.facts import Click, Impression
+from schemas.decisions import Case, Conversion, Notice, Version
+from schemas.facts import Click, GoalId, Impression, TransactionId
+from schemas.wire import decoded
 from service.kafka import Outgoing
 from streams import layout
 from streams.layout import Bundle, Emitted
@@ -30,13 +31,18 @@ class Verdict(Protocol):
 class CaseKey(msgspec.Struct):
     """What a record of `conversions` is about."""
 
-    transaction_id: str
-    goal_id: int
+    transaction_id: TransactionId
+    goal_id: GoalId
     number: str = ""
-    version: int = 0
+    version: Version = 0
 
 
-case_key_of = msgspec.json.Decoder(CaseKey).decode
+_case_key = msgspec.json.Decoder(CaseKey)
+
+
+def case_key_of(value: bytes) -> CaseKey:
+    """What the record is about; msgspec.DecodeError where it tells of no case."""
+    return decoded(_case_key, value)
 
 
 class Sending:

@@ -1,4 +1,4 @@
-"""JSON that is nested too deep is what other broken bytes are."""
+"""JSON that is nested too deep, or no text, is what other broken bytes are."""
 
 import msgspec
 import pytest
@@ -23,3 +23,11 @@ def test_a_fact(topic: str) -> None:
 def test_a_catalog_version() -> None:
     with pytest.raises(msgspec.DecodeError, match="nested"):
         catalog_versions.decode_version(DEEP)
+
+
+@pytest.mark.parametrize("topic", sorted(decisions.TYPES))
+def test_broken_text(topic: str) -> None:
+    with pytest.raises(msgspec.DecodeError, match="UTF-8"):
+        decisions.decode(
+            topic, b'{"transaction_id":"\xb0","identity":"\xb0","refusal_id":"\xb0","notice_id":"\xb0"}'
+        )

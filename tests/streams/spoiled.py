@@ -221,6 +221,30 @@ def surrogate(chance: Chance, record: Outgoing) -> Outgoing:
     return _raw(record, field, b'"%b"' % chance.choice(_SURROGATES))
 
 
+def of_case(chance: Chance, record: Outgoing) -> Outgoing:
+    """A case is not as anybody decided it."""
+    held = msgspec.json.decode(record.value)
+    field = chance.choice(
+        ("version", "goal_id", "number", "transaction_id", "decided_at", "conversions", "visits")
+    )
+    way = chance.choice(("number", "moment", "empty", "deeper", "later"))
+    if way == "number":
+        return _raw(record, field, str(chance.choice(_NUMBERS)).encode())
+    if way == "deeper" and held.get("conversions"):
+        inner = chance.choice(sorted(held["conversions"][0]))
+        held["conversions"][0][inner] = chance.choice((*_MOMENTS, *_OTHER_TYPES))
+        return _changed(
+            record, conversions=held["conversions"], version=held["version"] + chance.choice((0, 1))
+        )
+    if way == "deeper" and held.get("visits"):
+        held["visits"][0][chance.choice(("received_at", "occurred_at"))] = chance.choice(_MOMENTS)
+        return _changed(record, visits=held["visits"], version=held["version"] + 1)
+    if way == "later":
+        later = chance.choice((1, 7, 2**31, 2**62))
+        return _changed(record, conversions=[], version=min(held["version"] + later, 2**63 - 9))
+    return _changed(record, **{field: chance.choice(_MOMENTS if way == "moment" else ("", [], None))})
+
+
 def contradiction(chance: Chance, record: Outgoing) -> Outgoing:
     """A known receipt with other content."""
     return _changed(record, user_agent=f"another {chance.random()}")
@@ -231,6 +255,20 @@ def well(_: Chance, record: Outgoing) -> Outgoing:
     return record
 
 
+OF_CASES: Final = (
+    bits,
+    cut,
+    swapped,
+    wrong_type,
+    no_utf8,
+    twice,
+    nested,
+    other_key,
+    empty,
+    of_case,
+    of_case,
+    of_case,
+)
 WAYS: Final[dict[Spoil, int]] = {
     **dict.fromkeys((bits, cut, swapped, wrong_type, huge_number, no_number, no_utf8, twice), 60),
     **dict.fromkeys((other_key, other_partition, other_topic, empty, moment, zero_byte, goal, surrogate), 60),

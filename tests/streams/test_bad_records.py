@@ -5,17 +5,20 @@ BAD_RECORDS=1000000 python -m pytest tests/streams/test_bad_records.py -k real_k
 
 import base64
 import hashlib
+import itertools
 import os
+import random
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import pytest
 
 import roundtrip
-from schemas import facts, times
+from schemas import decisions, facts, times
 from schemas.catalog_versions import CatalogVersion, encode_version, record_key
 from schemas.decisions import Case, Quarantine
 from schemas.facts import AnyFact, Statement
@@ -165,6 +168,71 @@ def test_spoiled_records_never_stop_a_batch_and_lose_nothing(tmp_path: Path, see
     assert len(expected.bad) > 500
     assert_all_is_kept(quarantines(sent), expected, read)
     assert_all_counts(sent, expected.good)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_spoiled_cases_never_stop_a_batch_and_the_rows_are_right_again(tmp_path: Path, seed: int) -> None:
+    """What lies in `conversions` is read too: what tells of no case is in quarantine, the rest is put right.
+
+    But for a click that nobody sent, of which nothing tells that it is not one that expired.
+    """
+    chance = random.Random(seed)
+    state, count = Store(tmp_path).open(0), itertools.count(1)
+    known = [fact for number in range(60) for fact in spoiled.clean(number, count)]
+    log: list[Outgoing] = []
+
+    def batch(work: Callable[[Batch], None]) -> None:
+        made = Batch(state, lambda found: decide_transaction(found, HISTORY), NOON_MS)
+        work(made)
+        state.apply(made.changes)
+        state.sent()
+        assert made.alarms == []
+        log.extend(made.changes.outbox)
+
+    sent = [spoiled.outgoing(each) for each in known]
+    facts_read = [Record(each.topic, 0, 0, NOON_MS, each.key, each.value) for each in sent]
+    batch(lambda made: made.absorb(facts_read))
+    right = {key: content(case) for key, case in last_cases(log).items()}
+    cases = [each for each in log if each.topic == "conversions"]
+    clicked = {each.receipt_id for each in known}
+    put = [chance.choice(spoiled.OF_CASES)(chance, chance.choice(cases)) for _ in range(1_000)]
+    put = [each for each in put if visits_of(each) <= clicked]
+    read = [Record("conversions", 0, n, NOON_MS, each.key, each.value or b"") for n, each in enumerate(put)]
+    for start in range(0, len(read), 50):
+        part = read[start : start + 50]
+        batch(lambda made, part=part: made.take_cases(part))
+        log += [Outgoing("conversions", each.key, each.value, 0) for each in part if is_case(each)]
+        batch(lambda made: made.resume([bundle for _, bundle in state.waiting(b"", 10_000)]))
+    kept = {each.offset: each for each in quarantines(log)}
+    assert kept.keys() == {each.offset for each in read if not is_case(each)}
+    assert all(base64.b64decode(each.value) == read[offset].value for offset, each in kept.items())
+    final = last_cases(each for each in log if each.topic == "conversions")
+    assert {key: content(final[key]) for key in right} == right
+    assert [key for key, case in final.items() if key not in right and case.conversions] == []
+
+
+def visits_of(record: Outgoing) -> set[str]:
+    """The receipts of the visits in a case, if it is one."""
+    try:
+        case = decisions.decode("conversions", record.value or b"")
+    except msgspec.DecodeError:
+        return set()
+    assert isinstance(case, Case)
+    return {visit.receipt_id for visit in case.visits}
+
+
+def is_case(record: Record) -> bool:
+    """Whether a record of `conversions` tells of the case that its key names, at times of the calendar."""
+    try:
+        case = decisions.decode("conversions", record.value)
+        assert isinstance(case, Case)
+        moments = [each.received_at for each in case.conversions] or [case.decided_at]
+        moments += [one for visit in case.visits for one in (visit.received_at, visit.occurred_at)]
+        for each in moments:
+            times.to_ms(each)
+    except (msgspec.DecodeError, ValueError):
+        return False
+    return record.key == decisions.case_key(case.transaction_id, case.goal_id, case.number)
 
 
 class RealJoiner(JoinerProcess):
