@@ -21,6 +21,7 @@ from service.kafka import Outgoing, Record, told_together
 from service.settings import Settings
 from streams import layout, logs, placement
 from streams.batch import Batch, Decide, Tally
+from streams.fence import Fence, Fenced
 from streams.layout import Position
 from streams.logs import Logs
 from streams.metrics import Metrics
@@ -86,6 +87,7 @@ class Joiner:
         self._stopping = asyncio.Event()
         self.sender: Sender | None = None
         self.consumer: Positions | None = None
+        self.fence = Fence(settings.kafka_session_s)
         self.assigned = False
         self.aside = False  # whether the rules failed on a transaction here
         self.busy_since = 0.0
@@ -125,6 +127,8 @@ class Joiner:
             self.busy_since = time.monotonic()
             try:
                 await self._take(fetch)
+            except Fenced as error:
+                log.warning("%s: it did not hear from them in time; what was in work is theirs", error)
             except Unavailable:
                 log.info("stopping while Kafka is away: what was decided is kept and sent at the next start")
             except Exception as error:  # noqa: BLE001  Faust would acknowledge the fetch and go on
@@ -226,6 +230,7 @@ class Joiner:
         work, ends = await self._sorted(fetch)
         started = time.perf_counter()
         for number, part in work.items():
+            await self.fence.passed(self._stopping)
             tally = await asyncio.to_thread(self._absorb, self._open[number], part)
             self._metrics.count(tally)
             for topic, position in part.positions.items():
@@ -301,6 +306,7 @@ class Joiner:
         """Everything that the outboxes hold is in Kafka. Unavailable only at a stop while Kafka is away."""
         while records := [record for partition in self._open.values() for record in partition.unsent()]:
             self._metrics.outbox.set(len(records))
+            await self.fence.passed(self._stopping)
             try:
                 await self._send_once(records)
             except RecordsRefused as error:
