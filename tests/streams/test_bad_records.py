@@ -116,12 +116,16 @@ def cases_of(good: dict[str, list[AnyFact]]) -> tuple[Cases, set[str]]:
 
 def assert_all_is_kept(kept: Sequence[Quarantine], expected: Judged, read: Iterable[Record]) -> None:
     """Each bad record, and no other, is in quarantine: its reason, its bytes, its place, its identity."""
-    all_found = {(each.topic, each.partition, each.offset): each for each in kept}
-    late = {place: each for place, each in all_found.items() if each.reason == Reason.TOO_LATE_TO_CORRECT}
-    assert {each.receipt_id for each in late.values()} == expected.late
-    found = {place: each for place, each in all_found.items() if place not in late}
+    late = [each for each in kept if each.reason == Reason.TOO_LATE_TO_CORRECT]
+    assert {each.receipt_id for each in late} == expected.late
+    found = {
+        (each.topic, each.partition, each.offset): each
+        for each in kept
+        if each.reason != Reason.TOO_LATE_TO_CORRECT
+    }
     # What is too late is not kept, so nothing contradicts it: its second content is too late as well.
-    bad = {place: reason for place, reason in expected.bad.items() if place not in late}
+    too_late = {(each.topic, each.partition, each.offset) for each in late}
+    bad = {place: reason for place, reason in expected.bad.items() if place not in too_late}
     assert {place: each.reason for place, each in found.items()} == bad
     for record in read:
         if each := found.get((record.topic, record.partition, record.offset)):
