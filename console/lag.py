@@ -3,12 +3,13 @@
 import argparse
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Literal
 
 import msgspec
 
 from console import render
+from console.silence import Committed, Silence
 from schemas.tables import TABLES_OF_TOPIC
 from schemas.topics import FACTS
 from service import stack_file
@@ -24,13 +25,13 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 }
 
 BEHIND_S = 30.0  # a record that waits so long is late: batches, commits and fetches take a second or two
-STUCK_S = 60.0  # waiting records and no commit for so long: the most reported fault of stream processors
+STUCK_S = 60.0  # waiting records and no commit of their partition for so long
 WATCH_S = 2.0
 MOST_LOOKS = 64  # partitions whose waiting record is read for its age; each costs a connection
 LOOK_S = 5.0
 ASK_S = 3.0  # a broker that is there answers in milliseconds
 
-Verdict = Literal["well", "behind", "stuck", "never read"]
+Verdict = Literal["well", "behind", "stuck", "silent", "never read"]
 
 
 class Lag(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +40,7 @@ class Lag(msgspec.Struct, frozen=True, kw_only=True):
     offset: the next that it reads, none if it never committed; end: the next that will be written.
     waiting_since_ms: when the first record that waits was appended, Unix ms; none if nothing waits or it was
         not looked at.
+    note: what the group keeps beside its offset.
     """
 
     group: str
@@ -50,16 +52,21 @@ class Lag(msgspec.Struct, frozen=True, kw_only=True):
     waiting_since_ms: int | None
     behind_s: float | None
     verdict: Verdict
+    note: str = ""
 
 
 class Place(msgspec.Struct, frozen=True):
-    """What Kafka says of one group's partition; start: the first offset that is still there."""
+    """What Kafka says of one group's partition.
+
+    start: the first offset that is still there. note: what the group keeps beside its offset.
+    """
 
     group: str
     partition: Partition
     offset: int | None
     start: int
     end: int
+    note: str = ""
 
     @property
     def lag(self) -> int:
@@ -67,28 +74,28 @@ class Place(msgspec.Struct, frozen=True):
         return max(self.end - max(self.offset or 0, self.start), 0)
 
 
-def places(settings: Settings) -> list[Place]:
-    """Each group's place in each partition that it reads; Unreachable where Kafka does not answer.
+def places(admin: Admin, groups: Iterable[str] = tuple(GROUPS)) -> list[Place]:
+    """The place of each of these groups in each partition that it reads; Unreachable where Kafka is silent.
 
     A group's ends are asked before its committed offsets, and groups in the order of the path: where all are
     at their ends, what was there when the first was asked has come to the last.
     """
     found = []
-    with Admin(settings, ASK_S) as admin:
-        starts = admin.start_offsets({topic for read in GROUPS.values() for topic in read})
-        for group, read in GROUPS.items():
-            ends = admin.end_offsets(read)
-            committed = admin.committed(group)
-            found += [
-                Place(group, partition, committed.get(partition, (None, ""))[0], starts[partition], end)
-                for partition, end in sorted(ends.items())
-            ]
+    read = {group: GROUPS[group] for group in groups}
+    starts = admin.start_offsets({topic for topics in read.values() for topic in topics})
+    for group, topics in read.items():
+        ends = admin.end_offsets(topics)
+        committed = admin.committed(group)
+        for partition, end in sorted(ends.items()):
+            offset, note = committed.get(partition, (None, ""))
+            found.append(Place(group, partition, offset, starts.get(partition, 0), end, note))
     return found
 
 
 def measure(settings: Settings, now_s: float) -> list[Lag]:
     """Each group's lag in each partition, with a verdict by what waits now."""
-    found = places(settings)
+    with Admin(settings, ASK_S) as admin:
+        found = places(admin)
     ages = _waiting_since(settings, found)
     return [_judged(each, ages.get((each.partition, _next(each))), now_s) for each in found]
 
@@ -123,6 +130,7 @@ def _judged(place: Place, since_ms: int | None, now_s: float) -> Lag:
         waiting_since_ms=since_ms,
         behind_s=behind_s,
         verdict=verdict(place.lag, place.offset, behind_s),
+        note=place.note,
     )
 
 
@@ -139,24 +147,47 @@ def verdict(lag: int, offset: int | None, behind_s: float | None) -> Verdict:
     return "never read" if offset is None else "behind"
 
 
-class History:
-    """What a watcher saw before: a place that does not move while records wait is stuck."""
+def silent(lags: Iterable[Lag], groups: Collection[str]) -> list[Lag]:
+    """The same, with the verdict `silent` where records wait for one of these groups."""
+    return [
+        msgspec.structs.replace(each, verdict="silent") if each.lag and each.group in groups else each
+        for each in lags
+    ]
 
-    def __init__(self) -> None:
-        self._moved: dict[tuple[str, str, int], tuple[int | None, float]] = {}
+
+class History:
+    """What a watcher saw before: a place that does not move while records wait is stuck.
+
+    A group of which no place moves is silent.
+    """
+
+    def __init__(self, silent_s: float = STUCK_S) -> None:
+        self._silent_s = silent_s
+        self._places: dict[tuple[str, str, int], Silence] = {}
+        self._groups = {group: Silence() for group in GROUPS}
 
     def judged(self, lags: Iterable[Lag], now_s: float) -> list[Lag]:
-        """The same, with the verdict `stuck` where nothing moved for STUCK_S."""
-        return [self._judged(each, now_s) for each in lags]
+        """The same, with the verdicts `stuck` and `silent` where they apply."""
+        lags = list(lags)
+        return silent(
+            [self._judged(each, now_s) for each in lags],
+            [group for group in self._groups if self._is_silent(group, lags, now_s)],
+        )
 
     def _judged(self, lag: Lag, now_s: float) -> Lag:
-        key = (lag.group, lag.topic, lag.partition)
-        offset, since = self._moved.get(key, (None, now_s))
-        if offset != lag.offset or not lag.lag:
-            since = now_s
-        self._moved[key] = (lag.offset, since)
-        stuck = lag.lag and now_s - since >= STUCK_S
+        place = self._places.setdefault(_key(lag), Silence())
+        stuck = place.look({None: Committed(lag.offset, lag.note)}, lag.lag, now_s) >= STUCK_S
         return msgspec.structs.replace(lag, verdict="stuck") if stuck else lag
+
+    def _is_silent(self, group: str, lags: Iterable[Lag], now_s: float) -> bool:
+        mine = [each for each in lags if each.group == group]
+        committed = {_key(each): Committed(each.offset, each.note) for each in mine}
+        waiting = sum(each.lag for each in mine)
+        return self._groups[group].look(committed, waiting, now_s) >= self._silent_s
+
+
+def _key(lag: Lag) -> tuple[str, str, int]:
+    return lag.group, lag.topic, lag.partition
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -170,7 +201,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """0 when all is well, 1 otherwise."""
     settings = stack_file.settings_for(args.dir)
-    history = History()
+    history = History(settings.silent_s)
     while True:
         now_s = time.time()
         lags = history.judged(_measured(settings, now_s), now_s)

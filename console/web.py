@@ -21,6 +21,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from console import lag, page, render, report, trace
+from console.lag import Lag
+from console.lookout import Figures, Lookout
 from console.report import Asked
 from console.reports import REPORTS
 from service import lifetime, settings
@@ -69,7 +71,10 @@ async def main(life: Lifetime) -> None:
     health = Health("console")
     clickhouse = ClickHouse(config)
     health.check("clickhouse", lambda: asyncio.to_thread(_problem_of, clickhouse))
-    console = Console(config, clickhouse)
+    lookout = Lookout(config, Figures(health.registry))
+    health.note("joiner", lookout.note)
+    life.spawn(lookout.run(), "lookout")
+    console = Console(config, clickhouse, lookout)
     app = web.Application(client_max_size=MAX_REQUEST_BYTES, middlewares=[console.guard])
     app.add_routes([*console.routes(), *health.routes()])
     runner = web.AppRunner(app, access_log=None, keepalive_timeout=15.0, shutdown_timeout=1.0)
@@ -92,9 +97,10 @@ def _problem_of(clickhouse: ClickHouse) -> str:
 class Console:
     """The pages of one process. Every look is made in a thread, a few at once, and has a deadline."""
 
-    def __init__(self, config: Settings, clickhouse: ClickHouse) -> None:
+    def __init__(self, config: Settings, clickhouse: ClickHouse, lookout: Lookout) -> None:
         self._settings = config
         self._clickhouse = clickhouse
+        self._lookout = lookout
         self._turns = asyncio.Semaphore(AT_ONCE)
 
     def routes(self) -> list[web.RouteDef]:
@@ -139,10 +145,13 @@ class Console:
         return web.Response(text=await self._look(self._front), content_type="text/html")
 
     def _front(self) -> str:
-        lags = lag.measure(self._settings, time.time())
+        lags = self._lags()
         asked = [Asked(name=name, limit=page.MOST_ROWS) for name in page.REPORTS]
         reports = [report.answer(each, self._settings, self._clickhouse) for each in asked]
         return page.front(reports, lags)
+
+    def _lags(self) -> list[Lag]:
+        return self._lookout.judged(lag.measure(self._settings, time.time()))
 
     async def _trace_page(self, request: web.Request) -> web.Response:
         asked = request.query.get("id", "")
@@ -168,7 +177,7 @@ class Console:
         return _json(await self._look(lambda: trace.told(request.match_info["id"], self._clickhouse)))
 
     async def _lag(self, _request: web.Request) -> web.Response:
-        lags = await self._look(lambda: lag.measure(self._settings, time.time()))
+        lags = await self._look(self._lags)
         well = all(each.verdict == "well" for each in lags)
         return _json({"well": well, "places": [msgspec.structs.asdict(each) for each in lags]})
 

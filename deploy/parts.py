@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from deploy.clickhouse_server import ClickHouseServer
 from deploy.kafka_server import KafkaServer
@@ -13,6 +14,7 @@ from deploy.layout import RunningStack, remembered_kafka, several
 from deploy.leftovers import mark
 from deploy.ports import LOOPBACK
 from deploy.process import Server
+from service import settings
 
 # In the order of the path: whoever hands on is stopped before whoever takes.
 SERVICES = ("collector", "joiner", "writer", "notifier", "console")
@@ -62,15 +64,31 @@ class Service(Server):
 
     def complaints(self) -> set[str]:
         """The checks of /readyz that fail; one of our own where it does not answer."""
+        status, said = self._readiness()
+        if status == http.client.OK:
+            return set()
+        try:
+            return {name for name, complaint in said["checks"].items() if complaint != "ok"}
+        except (KeyError, AttributeError):
+            return {"no answer"}
+
+    def note(self, name: str) -> str:
+        """What /readyz says beside its checks under this name; nothing where it does not answer."""
+        _, said = self._readiness()
+        try:
+            return str(said["notes"][name])
+        except KeyError:
+            return ""
+
+    def _readiness(self) -> tuple[int, dict[str, Any]]:
+        """Status and content of /readyz; 0 and nothing where it does not answer."""
         connection = http.client.HTTPConnection(LOOPBACK, self.health_port, timeout=PROBE_S)
         try:
             connection.request("GET", "/readyz")
             answer = connection.getresponse()
-            if answer.status == http.client.OK:
-                return set()
-            return {name for name, said in json.loads(answer.read())["checks"].items() if said != "ok"}
-        except (OSError, http.client.HTTPException, ValueError, KeyError, AttributeError):
-            return {"no answer"}
+            return answer.status, json.loads(answer.read() or b"{}")
+        except (OSError, http.client.HTTPException, ValueError):
+            return 0, {}
         finally:
             connection.close()
 
@@ -129,6 +147,15 @@ class Parts:
     def all(self) -> list[Server]:
         """Every server, in the order in which they stop."""
         return [*self.services, *self.storage]
+
+    def service(self, name: str) -> Service:
+        """The service of that name."""
+        return next(each for each in self.services if each.name == name)
+
+    @property
+    def silent_s(self) -> float:
+        """How long a joiner may be silent."""
+        return settings.read("up", self.settings).silent_s
 
     @property
     def addresses(self) -> dict[str, str]:

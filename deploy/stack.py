@@ -19,6 +19,7 @@ from deploy.leftovers import end_leftovers
 from deploy.parts import MakeService, Parts, Service
 from deploy.ports import require_free
 from deploy.process import Server, ends_with_parent
+from deploy.silence import Silence
 from deploy.supervisor import stop_in_order, watch
 from deploy.terminal import say
 from service import settings as service_settings
@@ -135,6 +136,7 @@ def live(parts: Parts, catalog: Path | None) -> None:
             parts.all,
             lambda: stack_file.write(parts.directory, parts.stack(running=True)),
             lambda server: furnished(parts, server),
+            Silence(parts.service("joiner"), parts.service("console"), parts.silent_s).heed,
         )
     finally:
         ignore_signals()

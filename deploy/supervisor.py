@@ -72,11 +72,15 @@ class Watch:
 
 
 def watch(
-    servers: Sequence[Server], changed: Callable[[], None], furnished: Callable[[Server], bool]
+    servers: Sequence[Server],
+    changed: Callable[[], None],
+    furnished: Callable[[Server], bool],
+    heed: Callable[[float], None] = lambda _: None,
 ) -> None:
     """Runs until an exception (a signal's) ends it; `changed` is called after each new process.
 
-    `furnished` gives a server that began with nothing what belongs there, and says whether it could.
+    `furnished` gives a server that began with nothing what belongs there, and says whether it could. `heed`
+    is called in each turn with the time, and may end a server that runs and is of no use.
     """
     watches = [Watch(server, time.monotonic()) for server in servers]
     while True:
@@ -87,6 +91,7 @@ def watch(
             say(f"{server.name} is started again as process {server.pid}")
         for each in watches:
             each.furnish(time.monotonic(), furnished)
+        heed(time.monotonic())
         time.sleep(POLL_S)
 
 

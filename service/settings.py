@@ -126,6 +126,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = 10.0
 
+    silent_s: Annotated[
+        float,
+        _about(
+            "Seconds without any commit, while records wait and Kafka answers, after which the joiner is"
+            " silent: the console and `lag --watch` say so, and `up` starts it anew. One that works commits"
+            " every second.",
+            "console up lag",
+            ge=5,
+            le=3600,
+        ),
+    ] = 60.0
+
     clickhouse: Annotated[
         str, _about("ClickHouse's HTTP interface; https:// for TLS.", pattern=r"^https?://[^/@]+/?$")
     ] = "http://127.0.0.1:8123"

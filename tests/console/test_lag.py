@@ -52,6 +52,27 @@ def test_a_place_that_does_not_move_while_records_wait_is_stuck() -> None:
     assert [each.verdict for each in history.judged([moved], lag.STUCK_S + 1)] == ["behind"]
 
 
+def test_a_group_of_which_nothing_moves_is_silent_one_place_alone_is_stuck() -> None:
+    mine = [msgspec.structs.replace(LATE, group="roundtrip-joiner", partition=n) for n in (0, 1)]
+    history = History(silent_s=30.0)
+    history.judged(mine, 0)
+    moved = [mine[0], msgspec.structs.replace(mine[1], offset=11)]
+    assert [each.verdict for each in history.judged(moved, 29)] == ["behind", "behind"]
+    assert [each.verdict for each in history.judged(moved, 58)] == ["behind", "behind"]
+    assert [each.verdict for each in history.judged(moved, 59)] == ["silent", "silent"]
+    again = [mine[0], msgspec.structs.replace(mine[1], offset=12)]
+    assert [each.verdict for each in history.judged(again, 61)] == ["stuck", "behind"]
+    assert "roundtrip-joiner on clicks/0 (silent)" in lag.summary(history.judged(again, 91))
+
+
+def test_who_says_how_far_it_came_with_other_work_is_neither_stuck_nor_silent() -> None:
+    loading = msgspec.structs.replace(LATE, group="roundtrip-joiner")
+    history = History()
+    for minute in range(5):
+        said = msgspec.structs.replace(loading, note=f"{minute} M of 5 M facts loaded")
+        assert [each.verdict for each in history.judged([said], minute * 59.0)] == ["behind"]
+
+
 def test_a_quiet_place_is_never_stuck() -> None:
     history = History()
     for now_s in (0, 1_000):

@@ -8,8 +8,10 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from prometheus_client import CollectorRegistry
 
 from console import page
+from console.lookout import Figures, Lookout
 from console.web import MAX_REQUEST_BYTES, Console
 from console.web import run as run_console
 from service.clickhouse import ClickHouse
@@ -25,7 +27,7 @@ Client = TestClient[web.Request, web.Application]
 
 async def client_of(config: Settings) -> AsyncIterator[Client]:
     clickhouse = ClickHouse(config)
-    console = Console(config, clickhouse)
+    console = Console(config, clickhouse, Lookout(config, Figures(CollectorRegistry())))
     app = web.Application(client_max_size=MAX_REQUEST_BYTES, middlewares=[console.guard])
     app.add_routes(console.routes())
     async with TestClient(TestServer(app)) as client:

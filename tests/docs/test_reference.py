@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import roundtrip
+from console import lookout
 from ingest.counters import Counters
 from ingest.journal import counters as journal
 from ingest.shipping import figures as shipping
@@ -22,7 +23,15 @@ ROOT = Path(__file__).parents[2]
 def metrics() -> Iterator[tuple[str, str]]:
     """Each metric of ours, as Prometheus shows it, and what it says of itself."""
     registry = Health("joiner").registry
-    for make in (Counters, journal.Counters, shipping.Figures, Metrics, writer.Figures, notifier.Figures):
+    for make in (
+        Counters,
+        journal.Counters,
+        shipping.Figures,
+        Metrics,
+        writer.Figures,
+        notifier.Figures,
+        lookout.Figures,
+    ):
         make(registry)
     for metric in registry.collect():
         if metric.name.startswith("roundtrip_"):
