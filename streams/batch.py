@@ -295,7 +295,8 @@ class Batch:
         if layout.is_shared(bundle.transaction_id):
             timely += self._reading.candidates(timely)
         known_here = {fact.receipt_id for fact in timely}  # and as it was received: no case says it better
-        return timely + [visit for visit in carried(cases.values()) if visit.receipt_id not in known_here]
+        sent = carried(cases.values(), self._state.path)
+        return timely + [visit for visit in sent if visit.receipt_id not in known_here]
 
     def _set_aside(self, bundle: Bundle, header: Header, awaits: int, *, again: bool) -> Header:
         self.changes.waiting.append((awaits, bundle))
@@ -367,7 +368,7 @@ class Batch:
     def _look_for_unnamed(self, bundle: Bundle, known: Iterable[AnyFact]) -> None:
         named = set[str]()
         for case in self._cases(bundle).values():
-            found = _named(case.record)
+            found = damage.read(self._state.path, _named, case.record)
             named.update(visit.receipt_id for visit in found.visits)
             named.update(receipt for each in found.conversions for receipt in each.receipts)
         if any(fact.receipt_id not in named for fact in known):

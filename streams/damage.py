@@ -12,6 +12,7 @@ import msgspec
 from service.errors import Problem
 
 _State = TypeVar("_State")
+_Value = TypeVar("_Value")
 
 _MOST: Final = 300  # RocksDB's own words may hold a path and two checksums
 _FULL: Final = ("No space left on device", "Disk quota exceeded", "File too large")
@@ -31,6 +32,14 @@ def problem(path: Path, error: Exception) -> Problem:
         f"state {path} is damaged ({said});"
         " move that directory away and start the joiner again: it is made anew from Kafka"
     )
+
+
+def read(path: Path, decode: Callable[[bytes], _Value], value: bytes) -> _Value:
+    """What a value out of the state says, where only what decoded was put."""
+    try:
+        return decode(value)
+    except _ODD_VALUES as error:
+        raise problem(path, error) from error
 
 
 def told(state: type[_State]) -> type[_State]:

@@ -11,13 +11,14 @@ Deciding from these gives what deciding from all facts would.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from schemas import times
 from schemas.facts import AnyFact, Click, Impression, Statement
-from streams import credit, layout
+from streams import credit, damage, layout
 from streams.layout import Bundle, Emitted
 from streams.state import Partition, Visits
 
@@ -91,6 +92,6 @@ class Reading:
         return visits
 
 
-def carried(cases: Iterable[Emitted]) -> list[AnyVisit]:
-    """The visits that cases carry."""
-    return [visit for case in cases for visit in _carried.decode(case.record).visits]
+def carried(cases: Iterable[Emitted], path: Path) -> list[AnyVisit]:
+    """The visits that cases of the state at `path` carry."""
+    return [visit for case in cases for visit in damage.read(path, _carried.decode, case.record).visits]

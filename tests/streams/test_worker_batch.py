@@ -16,12 +16,13 @@ from schemas import facts
 from schemas.catalog_versions import History
 from schemas.facts import AnyFact
 from schemas.reasons import Reason
+from service.errors import Problem
 from service.kafka import Outgoing, Record
 from streams import batch, layout
 from streams.batch import Batch, Decide, Tally
 from streams.decide import Decision, decide_transaction
-from streams.layout import Bundle, Header
-from streams.state import Partition
+from streams.layout import Bundle, Emitted, Header
+from streams.state import Changes, Partition
 from streams.store import Store
 from tests.streams.joining import (
     NOON_MS,
@@ -259,6 +260,13 @@ def test_a_transaction_that_the_rules_fail_on_is_set_aside_and_the_others_go_on(
     (case,) = cases(mended.changes.outbox)
     assert (case.version, case.conversions[0].status) == (version(2), "approved")
     assert waiting(state) == []
+
+
+def test_a_stored_case_that_cannot_be_read_is_the_state_s_damage_and_no_bug(state: Partition):
+    absorbed(state, [record(postback())])
+    state.apply(Changes(cases={(T1, 0): Emitted(1, b"", b"{")}))
+    with pytest.raises(Problem, match=f"state {state.path} is damaged"):
+        absorbed(state, [record(click())])
 
 
 def test_without_memory_no_transaction_is_to_blame(state: Partition):
