@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001  both sides are UTC by the form; naive is three times as quick
@@ -10,6 +11,7 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 _FORM: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII).fullmatch
 
 
+@lru_cache(maxsize=16_384)  # one fact's times are asked for up to six times; 2 MB
 def to_ms(text: str) -> int:
     """Unix time in milliseconds; ValueError unless its 24 characters name a moment of the calendar."""
     if _FORM(text) is None:

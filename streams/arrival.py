@@ -11,27 +11,23 @@ from schemas.topics import DAY_MS
 from schemas.transaction_id import Kind, kind, time_ms
 from service.kafka import Record
 from streams import layout
-from streams.layout import Bundle, Seen
+from streams.layout import Bundle, Seen, Stored
 from streams.state import Partition
 
 Refuse = Callable[[Record, Reason, str], None]
 
 
-class Arrival(msgspec.Struct, frozen=True):
-    """A fact and the record that brought it."""
+class Arrival(msgspec.Struct):
+    """A fact and the record that brought it.
+
+    visit, statement: the fact again, as what it is. seen_key: by which it is known when it comes again.
+    """
 
     record: Record
     fact: AnyFact
-
-    @property
-    def statement(self) -> Statement | None:
-        """The fact, where it states something about a conversion."""
-        return self.fact if isinstance(self.fact, Statement) else None
-
-    @property
-    def visit(self) -> Click | Impression | None:
-        """The fact, where it is a visit."""
-        return self.fact if isinstance(self.fact, Click | Impression) else None
+    visit: Click | Impression | None
+    statement: Statement | None
+    seen_key: bytes
 
     @property
     def received_ms(self) -> int:
@@ -52,8 +48,13 @@ class Arrival(msgspec.Struct, frozen=True):
     @property
     def bundle(self) -> Bundle:
         """Of a statement, what it is decided with; of a visit, its transaction."""
-        number = layout.case_number(self.fact) if isinstance(self.fact, Statement) else ""
+        number = layout.case_number(self.statement) if self.statement else ""
         return layout.bundle_of(self.fact.transaction_id, number)
+
+    @property
+    def stored(self) -> Stored:
+        """As the state keeps it."""
+        return layout.stored(self.record.topic, self.fact, self.record.value, self.seen_key)
 
 
 class Arrivals(msgspec.Struct):
@@ -77,10 +78,17 @@ def decoded(records: Iterable[Record], refuse: Refuse) -> list[Arrival]:
             refuse(record, Reason.MALFORMED_EVENT, str(error))
             continue
         if record.key == fact.transaction_id.encode():
-            arrivals.append(Arrival(record, fact))
+            arrivals.append(_arrival(record, fact))
         else:
             refuse(record, Reason.MALFORMED_EVENT, "its key is not its transaction_id")
     return arrivals
+
+
+def _arrival(record: Record, fact: AnyFact) -> Arrival:
+    key = layout.seen_key(record.topic, fact)
+    if isinstance(fact, Statement):
+        return Arrival(record, fact, None, fact, key)
+    return Arrival(record, fact, fact, None, key)
 
 
 def sorted_out(
@@ -89,9 +97,9 @@ def sorted_out(
     """What is new and what is known, by receipt; the same receipt with other content was refused."""
     found = Arrivals()
     first: dict[bytes, Arrival] = {}
-    keys = [layout.seen_key(each.record.topic, each.fact) for each in arrivals]
-    for arrival, key, seen in zip(arrivals, keys, state.seen(keys), strict=True):
-        twin = first.setdefault(key, arrival)
+    seen_before = state.seen([each.seen_key for each in arrivals])
+    for arrival, seen in zip(arrivals, seen_before, strict=True):
+        twin = first.setdefault(arrival.seen_key, arrival)
         if seen is None and twin is arrival:
             found.fresh.append(arrival)
         elif _contradicts(arrival, twin, seen, lambda key: _stored(state, key, decode)):

@@ -173,21 +173,20 @@ class Batch:
         """What each bundle gains; and the visits under shared identifiers, which are no bundle's yet."""
         gained: dict[Bundle, list[Arrival]] = defaultdict(list)
         shared: dict[str, list[Arrival]] = defaultdict(list)
+        oldest_ms = {
+            topic: expiry.oldest_kept_ms(topic, self._time_ms) for topic in ("clicks", "impressions")
+        }
         for each in fresh:
             visit = each.visit
             if visit is None:
                 gained[each.bundle].append(each)
-            elif each.received_ms < self._oldest_ms(each.record.topic):
+            elif self._time_ms and each.received_ms < oldest_ms[each.record.topic]:
                 self._tally.expired += 1
             elif layout.is_shared(visit.transaction_id):
                 shared[visit.transaction_id].append(each)
             else:
-                gained[each.bundle].append(each)
+                gained[Bundle(visit.transaction_id)].append(each)
         return gained, shared
-
-    def _oldest_ms(self, topic: str) -> int:
-        """The first moment of receipt that is still kept; while no time was told all are."""
-        return expiry.oldest_kept_ms(topic, self._time_ms) if self._time_ms else _FIRST_MS
 
     def _touched(self, shared: Mapping[str, list[Arrival]]) -> dict[Bundle, None]:
         """The new visits of shared identifiers are kept; what they may change is decided now, or is due."""
@@ -205,6 +204,9 @@ class Batch:
 
     def _settle(self, bundle: Bundle, header: Header, gained: list[Arrival], *, again: bool) -> None:
         """The bundle's new facts, its header and what they decide are in the changes."""
+        if not header.statements and all(each.visit for each in gained):
+            self._keep(gained)  # there is nothing to decide, and no header: the visits themselves tell all
+            return
         born_ms, kept = self._timely(header, gained)
         statements = [each for each in kept if each.statement]
         self._keep(kept)
@@ -248,9 +250,7 @@ class Batch:
 
     def _keep(self, arrivals: Sequence[Arrival]) -> None:
         self._tally.facts += len(arrivals)
-        self.changes.facts += [
-            layout.stored(each.record.topic, each.fact, each.record.value) for each in arrivals
-        ]
+        self.changes.facts += [each.stored for each in arrivals]
 
     def _index(self, bundle: Bundle, before: Header, now: Header, statements: Sequence[Arrival]) -> None:
         """The bundle is found by when it was born, and under a shared identifier by when it was spoken of."""
@@ -390,7 +390,6 @@ class Batch:
             self.changes.outbox.append(quarantined(record, reason, detail, now))
 
 
-_FIRST_MS: Final = times.to_ms("0001-01-01T00:00:00.000Z")
 _TOPICS: Final = {kind: topic for topic, kind in facts.TYPES.items()}
 
 

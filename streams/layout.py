@@ -188,10 +188,10 @@ def fact_key(topic: str, fact: AnyFact) -> bytes:
     return visit_key(fact.transaction_id, KINDS[topic], occurred_ms, fact.receipt_id)
 
 
-def stored(topic: str, fact: AnyFact, value: bytes) -> Stored:
+def stored(topic: str, fact: AnyFact, value: bytes, seen_key: bytes) -> Stored:
     """What is written of a fact. value: the record as it came, kept after one byte for its topic."""
     key = fact_key(topic, fact)
-    return Stored(key, _TOPIC_BYTES[topic] + value, seen_key(topic, fact), digest(value) + key)
+    return Stored(key, _TOPIC_BYTES[topic] + value, seen_key, digest(value) + key)
 
 
 def split_fact(stored: bytes) -> tuple[str, bytes]:

@@ -43,7 +43,10 @@ def change(number: int, chance: random.Random) -> Changes:
         for each in range(HELD)
     ]
     return Changes(
-        facts=[layout.stored("clicks", fact, facts.encode(fact)) for fact in given],
+        facts=[
+            layout.stored("clicks", fact, facts.encode(fact), layout.seen_key("clicks", fact))
+            for fact in given
+        ],
         headers={Bundle(f"t{number}"): Header(HELD, 1)},
         births=[(number, Bundle(f"t{number}"))],
         positions={"clicks": Position(number + 1, "log")},

@@ -28,7 +28,10 @@ def store(tmp_path: Path) -> Store:
 
 
 def stored(*given: facts.AnyFact) -> list[Stored]:
-    return [layout.stored(TOPICS[type(fact)], fact, facts.encode(fact)) for fact in given]
+    return [
+        layout.stored(topic := TOPICS[type(fact)], fact, facts.encode(fact), layout.seen_key(topic, fact))
+        for fact in given
+    ]
 
 
 def after_a_crash(tmp_path: Path, number: int = 0) -> Partition:
