@@ -5,6 +5,7 @@ themselves and without a sync: it may be behind, never ahead, and only decides w
 partition.
 """
 
+import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -13,8 +14,9 @@ NAME: Final = "reach"
 
 
 def note(state: Path, offsets: Iterable[int]) -> None:
-    """The folder of a state says how far it has come."""
-    (state / NAME).write_text(str(sum(offsets)), "ascii")
+    """The folder of a state says how far it has come; not on a full disk, where nothing depends on it."""
+    with contextlib.suppress(OSError):
+        (state / NAME).write_text(str(sum(offsets)), "ascii")
 
 
 def read(directory: Path) -> dict[int, float]:

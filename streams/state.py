@@ -11,7 +11,7 @@ from rocksdict import Rdict, RdictIter, ReadOptions, WriteBatch, WriteOptions
 
 from service.errors import Problem
 from service.kafka import Outgoing
-from streams import damage, layout
+from streams import damage, layout, reach
 from streams.layout import Bundle, Emitted, Header, Position, Seen, Stored
 
 FAMILIES: Final = (
@@ -227,6 +227,8 @@ class Partition:
         self._next += len(unsent)
         self._unsent += unsent
         self.positions |= changes.positions
+        if changes.positions:
+            reach.note(self.path, (position.offset for position in self.positions.values()))
 
     def sent(self) -> None:
         """All that `unsent` named is in Kafka. The next write takes it out; a crash before sends it again."""

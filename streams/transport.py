@@ -7,18 +7,20 @@ fetches reach ten times that), and no queue, acknowledgement or restart of its o
 - After each assignment reading starts where `start_at` says, not at the committed offset.
 - Each slice of a fetch says where it began, so that the reader sees a hole that a rebalance left; where
   nothing new comes to show it, `look_for_holes` does.
-- Partitions are dealt out by range: those of one number meet in one worker, whatever the number of workers.
+- Partitions are dealt out by number (streams/assignor.py), and the fence hears what the group says of us.
 """
 
 import asyncio
 import contextlib
 import logging
+import os
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, ClassVar, Final, NamedTuple
 
 import aiokafka
 import faust
-from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import IllegalStateError, KafkaError
 from aiokafka.helpers import create_ssl_context
 from faust.transport.drivers import aiokafka as driver
@@ -26,7 +28,9 @@ from faust.types import TP, ConsumerMessage
 
 from service import outage
 from service.settings import Settings
-from streams import commit
+from streams import commit, reach
+from streams.assignor import Assignor
+from streams.fence import Fence
 
 log = logging.getLogger(__name__)
 FAUST_LOG: Final = logging.getLogger("faust.joiner")  # else mode names one as our module: its chatter as ours
@@ -98,6 +102,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # un
             for tp, records in found.items()
         }
 
+    async def on_start(self) -> None:
+        """The consumer runs; before it joins, the fence listens to what its group says."""
+        await super().on_start()
+        self.transport.fence.listen(self._ensure_consumer()._coordinator)  # noqa: SLF001  it tells nobody else
+
     def on_crash(self, msg: str, *fmt: Any, **_: Any) -> None:
         """One line; the worker sees the crash and ends the process."""
         log.error("%s", msg.format(*fmt))
@@ -118,10 +127,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # un
         settings = transport.settings
         session_ms = int(settings.kafka_session_s * 1000)
         return aiokafka.AIOKafkaConsumer(
-            client_id="roundtrip-joiner",
+            client_id=f"roundtrip-joiner-{socket.gethostname()}-{os.getpid()}",  # Kafka's own tools show it
             group_id=self.app.conf.id,
             bootstrap_servers=settings.kafka,
-            partition_assignment_strategy=[RangePartitionAssignor],
+            partition_assignment_strategy=[Assignor(partial(reach.read, settings.dir / "joiner"))],
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_poll_records=MAX_RECORDS,
@@ -222,6 +231,7 @@ class FetchTransport(driver.Transport):  # type: ignore[misc]  # untyped
         self.settings = settings
         self.start_at = start_at
         self.released = released
+        self.fence = Fence(settings.kafka_session_s)
 
 
 def _positions(consumer: Any, partitions: Iterable[TP]) -> dict[TP, int]:

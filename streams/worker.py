@@ -98,6 +98,7 @@ class Worker:
         joiner = self._joiner
         faust = app.build(self._settings, joiner.handle, joiner.start_at, joiner.released)
         joiner.consumer = self._consumer = faust.consumer
+        joiner.fence = faust.transport.fence
         self._life.on_close("faust", lambda: self._leave(faust))
         self._life.spawn(joined(faust, self._kafka), "joining")
         if not await self._before_the_stop(faust.start()):

@@ -11,8 +11,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka.cluster import ClusterMetadata
-from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import IllegalStateError, UnknownMemberIdError
 from faust.app.base import App
 from faust.tables.recovery import Recovery
@@ -22,6 +20,7 @@ from faust.types import TP
 
 from service.settings import Settings
 from streams import app, transport
+from streams.assignor import Assignor
 from streams.transport import Consumer, ConsumerThread, Fetch, Slice
 
 CLICKS, PIXELS = TP("clicks", 0), TP("pixels", 0)
@@ -284,21 +283,7 @@ def test_a_slice_says_where_reading_stood_before_it(monkeypatch: pytest.MonkeyPa
     ]
 
 
-@pytest.mark.parametrize("workers", [1, 2, 3, 4, 7])
-def test_partitions_of_one_number_meet_in_one_worker_and_each_worker_gets_some(workers: int):
-    topics, partitions = ["clicks", "impressions", "pixels"], 7
-    cluster = ClusterMetadata()
-    cluster.partitions_for_topic = lambda _: set(range(partitions))  # type: ignore[method-assign]
-    members = {f"m{each}": RangePartitionAssignor.metadata(topics) for each in range(workers)}
-    dealt = RangePartitionAssignor.assign(cluster, members)
-    for assignment in dealt.values():
-        numbers = [sorted(found) for _, found in assignment.assignment]
-        assert len(numbers) == len(topics)
-        assert numbers[0]
-        assert all(each == numbers[0] for each in numbers)
-
-
-def test_the_consumer_deals_by_range_commits_nothing_by_itself_and_has_bounds(
+def test_the_consumer_deals_by_number_commits_nothing_by_itself_and_has_bounds(
     monkeypatch: pytest.MonkeyPatch,
 ):
     given: dict[str, Any] = {}
@@ -306,7 +291,7 @@ def test_the_consumer_deals_by_range_commits_nothing_by_itself_and_has_bounds(
     made = thread()
     made.app = SimpleNamespace(conf=SimpleNamespace(id="p-joiner"))
     made._create_worker_consumer(made.transport)
-    assert given["partition_assignment_strategy"] == [RangePartitionAssignor]
+    assert [type(each) for each in given["partition_assignment_strategy"]] == [Assignor]
     assert given["enable_auto_commit"] is False
     assert (given["group_id"], given["auto_offset_reset"]) == ("p-joiner", "earliest")
     assert (given["max_poll_records"], given["max_partition_fetch_bytes"]) == (4_000, 256 << 10)
