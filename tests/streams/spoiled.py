@@ -227,7 +227,7 @@ def of_case(chance: Chance, record: Outgoing) -> Outgoing:
     field = chance.choice(
         ("version", "goal_id", "number", "transaction_id", "decided_at", "conversions", "visits")
     )
-    way = chance.choice(("number", "moment", "empty", "deeper", "later"))
+    way = chance.choice(("number", "moment", "empty", "deeper", "visit", "later"))
     if way == "number":
         return _raw(record, field, str(chance.choice(_NUMBERS)).encode())
     if way == "deeper" and held.get("conversions"):
@@ -236,7 +236,7 @@ def of_case(chance: Chance, record: Outgoing) -> Outgoing:
         return _changed(
             record, conversions=held["conversions"], version=held["version"] + chance.choice((0, 1))
         )
-    if way == "deeper" and held.get("visits"):
+    if way == "visit" and held.get("visits"):
         held["visits"][0][chance.choice(("received_at", "occurred_at"))] = chance.choice(_MOMENTS)
         return _changed(record, visits=held["visits"], version=held["version"] + 1)
     if way == "later":
