@@ -14,7 +14,7 @@
    again with all that waits, by the next release at the latest, and then decided from all its facts.
 8. A case in `conversions` that is not as we sent it last is another worker's: it is taken for what was sent,
    and its bundle is decided anew, at the next look at what waits.
-9. While a lost state is filled again (silent) facts are kept, and nothing is decided, sent or counted. What
+9. While a lost state is filled again (silent) facts are kept, and nothing is decided or sent. What
    took effect then is known from `conversions`, read before. A bundle with a fact that none of its cases
    names waited then for a catalog, or its turn: it is decided at the next look.
 """
@@ -24,7 +24,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -67,6 +67,13 @@ class Tally(msgspec.Struct):
     cases: int = 0
     conversions: int = 0
     notices: int = 0
+
+
+class _Sent(NamedTuple):
+    """What was sent of a bundle: by goal its cases, by notice_id its notices."""
+
+    cases: Mapping[int, Emitted]
+    notices: Mapping[str, bytes]
 
 
 class _Named(msgspec.Struct):
@@ -128,8 +135,7 @@ class Batch:
         again = {each.bundle for each in found.again}
         headers = self._headers([*gained, *again])
         touched = self._touched(shared)
-        for bundle in touched.keys() - headers.keys():
-            headers |= self._headers([bundle])
+        headers |= self._headers([bundle for bundle in touched if bundle not in headers])
         for bundle, header in headers.items():
             if bundle in gained or bundle in touched:
                 self._settle(bundle, header, gained.get(bundle, []), again=bundle in again)
@@ -212,14 +218,17 @@ class Batch:
         self._keep(kept)
         if not header.statements and not statements:
             return
-        stored = self._reading.stored(bundle)
+        known = bool(header.born_ms)  # else nothing was stated of it before, nor sent
+        is_shared = layout.is_shared(bundle.transaction_id)
+        stored = self._reading.stored(bundle) if known or not is_shared else []
         counted = header.facts if header.statements else max(header.facts, len(stored))
         grown = Header(counted + len(kept), header.statements + len(statements), header.awaits, born_ms)
         self._index(bundle, header, grown, statements)
         if self._silent:
             self._look_for_unnamed(bundle, [*stored, *(each.fact for each in kept)])
         else:
-            grown = self._decided(bundle, grown, stored, kept, again=again)
+            sent = self._sent(bundle) if known else _Sent({}, {})
+            grown = self._decided(bundle, grown, stored, kept, sent, again=again)
             self._show_late(header, grown, stored)
         self.changes.headers[bundle] = grown
 
@@ -264,12 +273,18 @@ class Batch:
     # Deciding
 
     def _decided(
-        self, bundle: Bundle, header: Header, stored: list[AnyFact], kept: list[Arrival], *, again: bool
+        self,
+        bundle: Bundle,
+        header: Header,
+        stored: list[AnyFact],
+        kept: list[Arrival],
+        sent: "_Sent",
+        *,
+        again: bool,
     ) -> Header:
         if header.awaits:
             self.changes.resumed.append((header.awaits, bundle))
-        before = self._cases(bundle)
-        whole = self._whole(bundle, header, [*stored, *(each.fact for each in kept)], before)
+        whole = self._whole(bundle, header, [*stored, *(each.fact for each in kept)], sent.cases)
         try:
             verdict = self._decide(whole)
         except CatalogMissing as missing:
@@ -279,12 +294,13 @@ class Batch:
         except Exception as error:  # noqa: BLE001  rule 7: one bundle must not hold up all others
             self._alarm(bundle, header, error, kept)
             return self._set_aside(bundle, header, layout.MENDED, again=again)
-        told = self._state.notices(bundle)
-        version = self._sending.decided(bundle, _number(whole), header.facts, verdict, before)
-        self._sending.told(bundle, version, verdict.notices, told)
+        version = self._sending.decided(bundle, _number(whole), header.facts, verdict, sent.cases)
+        self._sending.told(bundle, version, verdict.notices, sent.notices)
         if again:
-            same = {goal: case for goal, case in before.items() if (bundle, goal) not in self.changes.cases}
-            self._sending.again(bundle, same, told)
+            same = {
+                goal: case for goal, case in sent.cases.items() if (bundle, goal) not in self.changes.cases
+            }
+            self._sending.again(bundle, same, sent.notices)
         return msgspec.structs.replace(header, awaits=0)
 
     def _whole(
@@ -326,7 +342,7 @@ class Batch:
 
     def _send_again(self, bundle: Bundle) -> None:
         if not self._silent:
-            self._sending.again(bundle, self._cases(bundle), self._state.notices(bundle))
+            self._sending.again(bundle, *self._sent(bundle))
 
     # What others sent
 
@@ -379,6 +395,9 @@ class Batch:
     def _headers(self, bundles: Sequence[Bundle]) -> dict[Bundle, Header]:
         known = dict(zip(bundles, self._state.headers(bundles), strict=True))
         return {bundle: self.changes.headers.get(bundle, header) for bundle, header in known.items()}
+
+    def _sent(self, bundle: Bundle) -> "_Sent":
+        return _Sent(self._cases(bundle), self._state.notices(bundle))
 
     def _cases(self, bundle: Bundle) -> dict[int, Emitted]:
         return self._state.cases(bundle) | self._taken.get(bundle, {})
