@@ -15,6 +15,7 @@ from tests.streams.facts_of_a_shop import (
     conversion,
     decide,
     impression,
+    pixel,
     postback,
     with_offer,
 )
@@ -124,6 +125,71 @@ def test_4_9_it_is_credited_when_the_click_arrives():
 
 def test_4_10_without_any_observation_there_is_no_case():
     assert decide(click()).cases == decide(impression()).cases == {}
+
+
+SHARED = [{"transaction_id": kind + "0" * 31} for kind in "da"]
+ORDER = {"conversion_unique_id": "A"}
+
+
+@pytest.mark.parametrize("shared", SHARED)
+def test_4_11_where_many_clicks_share_an_identifier_the_last_before_it_gets_the_conversion(
+    shared: dict[str, str],
+):
+    clicks = [
+        click(number, day * DAY, aff_sub=f"day {day}", **shared) for number, day in enumerate((0, 2), 1)
+    ]
+    found = [conversion(*clicks, postback(3, day * DAY + HOUR, **ORDER, **shared)) for day in (0, 1, 2)]
+    assert [(one.status, one.aff_sub) for one in found] == [
+        ("approved", "day 0"),
+        ("approved", "day 0"),
+        ("approved", "day 2"),
+    ]
+
+
+def test_4_11_a_random_id_has_one_click_however_many_receipts():
+    assert conversion(click(1, aff_sub="a"), click(2, DAY, aff_sub="b"), postback(3, 2 * DAY)).aff_sub == "a"
+
+
+@pytest.mark.parametrize("shared", SHARED)
+def test_4_12_a_click_that_clocks_put_five_seconds_later_was_before(shared: dict[str, str]):
+    def credited(after_ms: int) -> str:
+        clicks = click(1, aff_sub="first", **shared), click(2, HOUR + after_ms, aff_sub="second", **shared)
+        return conversion(*clicks, postback(3, HOUR, **ORDER, **shared)).aff_sub
+
+    assert [credited(ms) for ms in (0, 5 * SECOND, 5 * SECOND + 1)] == ["second", "second", "first"]
+
+
+def test_4_13_there_also_the_last_impression():
+    shared = SHARED[0]
+    views = [
+        impression(number, hour * HOUR, aff_sub=f"{hour} h", **shared) for number, hour in ((1, 0), (2, 5))
+    ]
+    found = conversion(*views, postback(3, 6 * HOUR, **shared))
+    assert (found.credited_by, found.aff_sub) == ("impression", "5 h")
+    assert conversion(click(4, **shared), *views, postback(3, 6 * HOUR, **shared)).credited_by == "click"
+
+
+def test_4_14_there_what_lies_beyond_the_longest_windows_is_none():
+    shared = SHARED[1]
+    order = {**ORDER, **shared}
+    assert conversion(click(1, **shared), postback(2, 30 * DAY, **order)).status == "approved"
+    beyond = conversion(click(1, **shared), postback(2, 30 * DAY + 1, **order))
+    assert (beyond.status, beyond.reason) == ("pending", Reason.AWAITING_CLICK)
+    unseen = conversion(impression(1, **shared), postback(2, DAY + 1, **order))
+    assert (unseen.status, unseen.reason) == ("pending", Reason.AWAITING_CLICK)
+    short = (with_offer(click_window="1h"),)
+    found = conversion(click(1, **shared), postback(2, 2 * HOUR, **order), catalogs=short)
+    assert found.reason == Reason.OUTSIDE_CLICK_WINDOW
+
+
+def test_4_15_there_permission_goes_by_the_visit_before_each_observation():
+    """The second click was made under a catalog by which the offer tracks by postback only."""
+    catalogs = (with_offer(), with_offer(tracking=("postback",)))
+    shared = SHARED[0]
+    clicks = click(1, **shared), click(2, DAY, catalog_version=2, **shared)
+    before, after = pixel(3, HOUR, **shared), pixel(4, DAY + HOUR, **shared)
+    assert conversion(*clicks, before, catalogs=catalogs).status == "approved"
+    assert conversion(*clicks, after, catalogs=catalogs).reason == Reason.WRONG_PROTOCOL
 
 
 def test_spans_are_told_in_their_two_largest_units():

@@ -128,35 +128,42 @@ def test_7_11_the_advertiser_rejects(word: str):
     assert found.reason_detail == f"stated by the advertiser: {word!r}"
 
 
-def test_7_12_an_unknown_word_is_pending_never_approved():
+def test_7_12_with_an_affiliate_identifier_an_order_without_a_number_is_pending():
+    blog = {"transaction_id": "a" + "0" * 31}
+    found = conversion(click(**blog), postback(2, status="ok", **blog))
+    assert (found.status, found.reason) == ("pending", Reason.ORDER_NUMBER_MISSING)
+    assert conversion(click(**blog), postback(2, conversion_unique_id="A", **blog)).status == "approved"
+
+
+def test_7_13_an_unknown_word_is_pending_never_approved():
     found = conversion(click(), postback(2, status="shipped", **amount("50")))
     assert outcome(found) == ("pending", Reason.UNKNOWN_STATUS_WORD)
     assert found.reason_detail == "the status word is not one that this advertiser uses: 'shipped'"
     assert found.payout == 0
 
 
-def test_7_12_a_sentence_quotes_no_more_than_it_needs():
+def test_7_13_a_sentence_quotes_no_more_than_it_needs():
     found = conversion(click(), postback(2, status="x" * 500))
     assert found.reason_detail.endswith(f": '{'x' * 60}…'")
 
 
-def test_7_13_the_advertiser_leaves_it_open():
+def test_7_14_the_advertiser_leaves_it_open():
     found = conversion(click(), postback(2, status="open"))
     assert outcome(found) == ("pending", Reason.STATED_BY_ADVERTISER)
 
 
-def test_7_14_a_bots_click_is_pending_unless_the_offer_counts_it():
+def test_7_15_a_bots_click_is_pending_unless_the_offer_counts_it():
     facts = (click(is_bot=True), postback(2, status="ok"))
     assert outcome(conversion(*facts)) == ("pending", Reason.BOT_CLICK)
     assert conversion(*facts, catalogs=(with_offer(bots="count"),)).status == "approved"
 
 
-def test_7_15_what_it_is_worth_cannot_be_told():
+def test_7_16_what_it_is_worth_cannot_be_told():
     found = conversion(click(), postback(2, status="ok", **amount("50", "GBP")))
     assert outcome(found) == ("pending", Reason.NO_EXCHANGE_RATE)
 
 
-def test_7_16_the_goal_wants_the_advertisers_server():
+def test_7_17_the_goal_wants_the_advertisers_server():
     catalogs = (with_goal(confirm="postback"),)
     found = conversion(click(), pixel(2, status="ok"), catalogs=catalogs)
     assert outcome(found) == ("pending", Reason.NO_CONFIRMATION)
@@ -164,12 +171,12 @@ def test_7_16_the_goal_wants_the_advertisers_server():
     assert conversion(click(), pixel(2), postback(3, DAY), catalogs=catalogs).status == "approved"
 
 
-def test_7_17_the_advertiser_approves_also_where_the_goal_wants_approval():
+def test_7_18_the_advertiser_approves_also_where_the_goal_wants_approval():
     catalogs = (with_goal(approval="manual"),)
     assert outcome(conversion(click(), postback(2, status="ok"), catalogs=catalogs)) == ("approved", 0)
 
 
-def test_7_18_the_goal_wants_approval():
+def test_7_19_the_goal_wants_approval():
     catalogs = (with_goal(approval="manual"),)
     found = conversion(click(), postback(2, **amount("50")), catalogs=catalogs)
     assert outcome(found) == ("pending", Reason.NEEDS_APPROVAL)
@@ -180,7 +187,7 @@ def test_7_18_the_goal_wants_approval():
     )
 
 
-def test_7_19_else_it_is_approved():
+def test_7_20_else_it_is_approved():
     found = conversion(click(), postback(2))
     assert (found.status, found.reason, found.reason_detail) == ("approved", Reason.NONE, "")
 
@@ -214,7 +221,7 @@ PEELED: tuple[tuple[Reason, Callable[[dict[str, Any]], None]], ...] = (
 )
 
 
-def test_7_20_of_several_reasons_the_first_on_the_ladder_is_the_conversions():
+def test_7_21_of_several_reasons_the_first_on_the_ladder_is_the_conversions():
     """Everything is wrong with one pixel; taking away the reason that it has leaves the next."""
     it = everything_wrong() | {"kind": pixel}
     it["wrong"].update(amount("50", "GBP"))
@@ -225,7 +232,7 @@ def test_7_20_of_several_reasons_the_first_on_the_ladder_is_the_conversions():
     assert outcome(_last(it)) == ("approved", Reason.NONE)
 
 
-def test_7_20_what_came_too_soon_is_that_even_if_it_could_mean_several():
+def test_7_21_what_came_too_soon_is_that_even_if_it_could_mean_several():
     facts = (postback(n, n * SECOND, conversion_unique_id=f"A{n}", goal_id=5) for n in (2, 3))
     bare = postback(4, 9 * SECOND, status="ok", goal_id=5)
     *_, found = conversions(click(), *facts, bare, goal=5, catalogs=(with_offer(min_time="10s"),))
