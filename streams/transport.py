@@ -5,8 +5,11 @@ rebalances and lifecycle, while records do not pass through it one at a time (13
 fetches reach ten times that), and no queue, acknowledgement or restart of its own says where reading goes on:
 
 - After each assignment reading starts where `start_at` says, not at the committed offset.
-- Each slice of a fetch says where it began, so that the reader sees a hole that a rebalance left; where
-  nothing new comes to show it, `look_for_holes` does.
+- Each slice of a fetch says from where to where it goes, so that the reader sees a hole that a rebalance
+  left; where nothing new comes to show it, `look_for_holes` does.
+- An offset that the log does not have (another log, records deleted unread) is never passed over: `start_at`
+  is asked again.
+- What in aiokafka ends without a word ends the process (streams/liveness.py).
 - Partitions are dealt out by number (streams/assignor.py), and the fence hears what the group says of us.
 """
 
@@ -21,14 +24,15 @@ from typing import Any, ClassVar, Final, NamedTuple
 
 import aiokafka
 import faust
-from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError, OffsetOutOfRangeError
 from aiokafka.helpers import create_ssl_context
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from service import outage
+from service.errors import Problem
 from service.settings import Settings
-from streams import commit, reach
+from streams import commit, liveness, reach
 from streams.assignor import Assignor
 from streams.fence import Fence
 
@@ -51,7 +55,10 @@ Released = Callable[[frozenset[TP]], Awaitable[None]]
 
 
 class Slice(NamedTuple):
-    """What a fetch brought of one partition: all that its log holds from `start` up to before `end`."""
+    """What a fetch brought of one partition: all that its log holds from `start` up to before `end`.
+
+    That may be no record: compaction leaves empty stretches, transactions leave markers.
+    """
 
     topic: str
     partition: int
@@ -82,6 +89,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # un
 
     logger = FAUST_LOG
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._read: dict[TP, int] = {}
+        """Where the next slice of each partition begins: where the last one ended, or where it was sent."""
+
     async def _fetch_records(
         self,
         consumer: Any,
@@ -89,18 +101,23 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # un
         timeout: float | None = None,  # noqa: ASYNC109  Faust's signature
         max_records: int | None = None,
     ) -> dict[TP, Slice]:
-        before = _positions(consumer, active_partitions)
         found = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
-        return {
-            TP(tp.topic, tp.partition): Slice(
-                tp.topic,
-                tp.partition,
-                min(before.get(tp, records[0].offset), records[0].offset),
-                records[-1].offset + 1,
-                records,
-            )
-            for tp, records in found.items()
-        }
+        slices = {}
+        for tp, position in _positions(consumer, {*list(active_partitions), *found}).items():
+            start = self._read.get(tp, position)
+            if position != start or tp in found:
+                slices[tp] = Slice(tp.topic, tp.partition, start, position, found.get(tp, []))
+                self._read[tp] = position
+        return slices
+
+    async def _seek_wait(self, consumer: Any, partitions: Mapping[TP, int]) -> None:
+        self._read.update(partitions)
+        await super()._seek_wait(consumer, partitions)
+
+    def seek(self, partition: TP, offset: int) -> None:
+        """Reading goes on there."""
+        self._read[partition] = offset
+        super().seek(partition, offset)
 
     async def on_start(self) -> None:
         """The consumer runs; before it joins, the fence listens to what its group says."""
@@ -132,14 +149,16 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # un
             bootstrap_servers=settings.kafka,
             partition_assignment_strategy=[Assignor(partial(reach.read, settings.dir / "joiner"))],
             enable_auto_commit=False,
-            auto_offset_reset="earliest",
+            auto_offset_reset="none",  # it would go to the log's start and on from there, whatever log it is
             max_poll_records=MAX_RECORDS,
             max_partition_fetch_bytes=MAX_PARTITION_BYTES,
             fetch_max_wait_ms=FETCH_WAIT_MS,
             session_timeout_ms=session_ms,
             heartbeat_interval_ms=session_ms // 4,
             rebalance_timeout_ms=60_000,  # what a batch and the closing of 64 states may take at the worst
-            max_poll_interval_ms=600_000,  # a batch may wait for a broker that is away
+            # No limit: a batch waits as long as the broker is away. Beyond it aiokafka leaves the group, and
+            # joins again only when somebody reads, and Faust reads only in a group: nothing would ever come.
+            max_poll_interval_ms=2**31 - 1,
             # A broker that has just started may know no topic yet: then the group is joined with nothing to
             # read, until the next look.
             metadata_max_age_ms=5_000,
@@ -159,7 +178,11 @@ class Consumer(commit.CommittingConsumer):
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109  Faust's
         """At most one message: all that a poll brought."""
-        found, _ = await self._wait_next_records(timeout)
+        try:
+            found, _ = await self._wait_next_records(timeout)
+        except OffsetOutOfRangeError as error:
+            await self._find_place(error)
+            return
         if not found or self.should_stop or not self.flow_active:
             return  # where a rebalance came between, `perform_seek` puts the positions right
         tp, last = next(reversed(found.items()))
@@ -174,6 +197,15 @@ class Consumer(commit.CommittingConsumer):
         await self.seek_wait(offsets)
         self.point.begin(offsets)
 
+    async def _find_place(self, error: OffsetOutOfRangeError) -> None:
+        """As after an assignment; but first the fetch in work ends, which counts in the old log's offsets."""
+        log.warning("the log does not have %s; looking where to go on", error.args[0])
+        while self._unacked_messages and self.flow_active:
+            await self._wait_for_ack(timeout=1)
+        if self.flow_active:
+            with contextlib.suppress(IllegalStateError):
+                await self.perform_seek()
+
     async def rewind(self, offsets: Mapping[TP, int]) -> None:
         """Reading goes on at these offsets. Safe at any time: what was handled is known by its offset."""
         with contextlib.suppress(
@@ -182,11 +214,18 @@ class Consumer(commit.CommittingConsumer):
             await self.seek_wait({tp: offset for tp, offset in offsets.items() if tp in self.assignment()})
 
     @faust.Service.task  # type: ignore[untyped-decorator]  # untyped
-    async def _look_for_holes(self) -> None:
+    async def _look(self) -> None:
         before: dict[TP, int] = {}
         while not self.should_stop:
             await self.sleep(LOOK_S)
+            self.look_for_silence()
             before = await self.look_for_holes(before)
+
+    def look_for_silence(self) -> None:
+        """Aiokafka does its work. Problem where some of it is over: only a new process reads again."""
+        consumer = self._thread._consumer  # noqa: SLF001  Faust's own way
+        if consumer and not self.should_stop and (over := liveness.silent(consumer)):
+            raise Problem(f"Kafka's client stopped working: {over}")
 
     async def look_for_holes(self, before: Mapping[TP, int]) -> dict[TP, int]:
         """Where reading is ahead of what was handled though nothing is in work; the same twice is read again.
@@ -240,18 +279,17 @@ def _positions(consumer: Any, partitions: Iterable[TP]) -> dict[TP, int]:
     assignment = subscription.assignment if subscription else None
     if assignment is None:
         return {}
-    states = {tp: assignment.state_value(tp) for tp in partitions if tp in assignment.tps}
+    states = {TP(*tp): assignment.state_value(tp) for tp in partitions if tp in assignment.tps}
     return {tp: state.position for tp, state in states.items() if state.has_valid_position}
 
 
 def _message(tp: TP, last: Slice, fetch: Fetch, generation: int) -> ConsumerMessage:
     """Faust routes a message by one partition's name and offset; here those of the fetch's last slice."""
-    offset, stamp = last.end - 1, last.records[-1].timestamp
     return ConsumerMessage(
         tp.topic,
         tp.partition,
-        offset,
-        stamp / 1000,
+        last.end - 1,
+        0.0,
         1,
         None,
         None,

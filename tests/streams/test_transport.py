@@ -4,20 +4,22 @@ import asyncio
 import hashlib
 import inspect
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka.errors import IllegalStateError, UnknownMemberIdError
+from aiokafka import TopicPartition
+from aiokafka.errors import IllegalStateError, OffsetOutOfRangeError, UnknownMemberIdError
 from faust.app.base import App
 from faust.tables.recovery import Recovery
 from faust.transport import consumer as faust_consumer
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from service.errors import Problem
 from service.settings import Settings
 from streams import app, transport
 from streams.assignor import Assignor
@@ -60,10 +62,10 @@ def test_faust_still_does_what_the_transport_relies_on(function: Any):
     )
 
 
-def aiokafka_at(position: int) -> Any:
-    """Stands for aiokafka's consumer: where it reads CLICKS next."""
-    state = SimpleNamespace(position=position, has_valid_position=True)
-    assignment = SimpleNamespace(tps={CLICKS}, state_value=lambda _: state)
+def aiokafka_at(positions: Mapping[TP, int]) -> Any:
+    """Stands for aiokafka's consumer: where it reads next."""
+    states = {tp: SimpleNamespace(position=at, has_valid_position=True) for tp, at in positions.items()}
+    assignment = SimpleNamespace(tps=states.keys(), state_value=states.get)
     return SimpleNamespace(_subscription=SimpleNamespace(subscription=SimpleNamespace(assignment=assignment)))
 
 
@@ -77,12 +79,13 @@ class FakeThread:
         self.commit_works = True
         self.seeks: list[Mapping[TP, int]] = []
         self.position = 0
+        self._consumer: Any = None
 
     def assignment(self) -> set[TP]:
         return self.assigned
 
     def _ensure_consumer(self) -> Any:
-        return aiokafka_at(self.position)
+        return aiokafka_at({CLICKS: self.position})
 
     async def commit(self, offsets: Mapping[TP, int]) -> bool:
         self.commits.append(dict(offsets))
@@ -263,24 +266,110 @@ def thread() -> ConsumerThread:
     """A thread that was not started."""
     made = ConsumerThread.__new__(ConsumerThread)
     made.transport = SimpleNamespace(settings=Settings(kafka="nowhere:1"))
+    made._read = {}
     return made
 
 
-def test_a_slice_says_where_reading_stood_before_it(monkeypatch: pytest.MonkeyPatch):
-    async def fetched(*_: object) -> dict[TP, list[Any]]:
-        return {CLICKS: slice_of(CLICKS, 0, 5, 6).records, PIXELS: slice_of(PIXELS, 0, 2).records}
+class Reading:
+    """A thread's reading of an aiokafka that stands at these positions after each fetch."""
 
-    monkeypatch.setattr(driver.AIOKafkaConsumerThread, "_fetch_records", fetched)
-    state = SimpleNamespace(position=3, has_valid_position=True)
-    assignment = SimpleNamespace(tps={CLICKS}, state_value=lambda _: state)
-    aiokafka = SimpleNamespace(
-        _subscription=SimpleNamespace(subscription=SimpleNamespace(assignment=assignment))
-    )
-    found = asyncio.run(thread()._fetch_records(aiokafka, {CLICKS, PIXELS}))
-    assert [(each.topic, each.start, each.end) for each in found.values()] == [
-        ("clicks", 3, 7),
-        ("pixels", 2, 3),
-    ]
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.positions: dict[TP, int] = {}
+        self.found: dict[TopicPartition, list[Any]] = {}
+        self.thread = thread()
+        monkeypatch.setattr(driver.AIOKafkaConsumerThread, "_fetch_records", self._found)
+        monkeypatch.setattr(driver.AIOKafkaConsumerThread, "_seek_wait", self._sought)
+
+    async def _found(self, *_: object) -> dict[TopicPartition, list[Any]]:
+        return self.found
+
+    async def _sought(self, *_: object) -> None: ...
+
+    async def seek(self, offsets: Mapping[TP, int]) -> None:
+        await self.thread._seek_wait(None, offsets)
+
+    async def fetch(self, found: Mapping[TP, Sequence[int]], positions: Mapping[TP, int]) -> list[Slice]:
+        self.found = {TopicPartition(*tp): slice_of(tp, 0, *offsets).records for tp, offsets in found.items()}
+        consumer = aiokafka_at(positions)
+        return [*(await self.thread._fetch_records(consumer, set(positions), 1.0, 9)).values()]
+
+
+def bounds(slices: Iterable[Slice]) -> list[tuple[str, int, int, int]]:
+    return [(each.topic, each.start, each.end, len(each.records)) for each in slices]
+
+
+@pytest.fixture
+def reading(monkeypatch: pytest.MonkeyPatch) -> Reading:
+    return Reading(monkeypatch)
+
+
+async def test_a_slice_goes_from_where_reading_stood_to_where_it_stands(reading: Reading):
+    await reading.seek({CLICKS: 3})
+    assert bounds(await reading.fetch({CLICKS: [5, 6]}, {CLICKS: 9})) == [("clicks", 3, 9, 2)]
+    assert bounds(await reading.fetch({CLICKS: [9]}, {CLICKS: 10})) == [("clicks", 9, 10, 1)]
+
+
+async def test_a_stretch_without_records_is_read_too(reading: Reading):
+    """What compaction removed, and a transaction's marker: else the reader waits for them for ever."""
+    await reading.seek({CLICKS: 3, PIXELS: 0})
+    assert bounds(await reading.fetch({}, {CLICKS: 5, PIXELS: 0})) == [("clicks", 3, 5, 0)]
+    assert await reading.fetch({}, {CLICKS: 5, PIXELS: 0}) == []
+
+
+async def test_after_a_seek_a_slice_begins_there(reading: Reading):
+    await reading.seek({CLICKS: 3})
+    await reading.fetch({CLICKS: [3]}, {CLICKS: 4})
+    await reading.seek({CLICKS: 2})
+    assert bounds(await reading.fetch({CLICKS: [2, 3]}, {CLICKS: 4})) == [("clicks", 2, 4, 2)]
+
+
+async def test_what_was_taken_away_while_it_was_fetched_is_no_slice(reading: Reading):
+    await reading.seek({CLICKS: 3})
+    assert await reading.fetch({CLICKS: [3]}, {}) == []
+
+
+async def test_a_fetch_without_records_passes(rig: Rig):
+    rig.thread.fetches = [{CLICKS: Slice("clicks", 0, 3, 5, [])}]
+    (message,) = await rig.messages()
+    assert (message.tp, message.offset) == (CLICKS, 4)
+
+
+def out_of_range(rig: Rig) -> None:
+    async def raise_(*_: object, **__: object) -> None:
+        raise OffsetOutOfRangeError({CLICKS: 40})
+
+    rig.thread.getmany = raise_  # type: ignore[method-assign, assignment]
+
+
+async def test_where_the_log_lacks_the_offset_it_is_asked_again_where_to_read(rig: Rig):
+    out_of_range(rig)
+    rig.start = {CLICKS: 0}
+    assert await rig.messages() == []
+    assert rig.thread.seeks == [{CLICKS: 0}]
+
+
+async def test_but_only_when_the_fetch_in_work_is_done_whose_offsets_are_another_logs(rig: Rig):
+    rig.thread.fetches = [FETCH]
+    (message,) = await rig.messages()
+    rig.consumer.track_message(message)
+    out_of_range(rig)
+    rig.start = {CLICKS: 0}
+    looking = asyncio.create_task(rig.messages())
+    for _ in range(9):
+        await asyncio.sleep(0)
+    assert rig.thread.seeks == []
+    rig.consumer.handled({CLICKS: 3})
+    message.ack(rig.consumer)
+    await looking
+    assert rig.thread.seeks == [{CLICKS: 0}]
+    assert rig.consumer.point.handled == {CLICKS: 0}
+
+
+def test_a_client_that_stopped_working_ends_the_process(rig: Rig, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(transport.liveness, "silent", lambda _: "fetching: was cancelled")
+    rig.thread._consumer = object()
+    with pytest.raises(Problem, match="stopped working: fetching"):
+        rig.consumer.look_for_silence()
 
 
 def test_the_consumer_deals_by_number_commits_nothing_by_itself_and_has_bounds(
@@ -293,7 +382,9 @@ def test_the_consumer_deals_by_number_commits_nothing_by_itself_and_has_bounds(
     made._create_worker_consumer(made.transport)
     assert [type(each) for each in given["partition_assignment_strategy"]] == [Assignor]
     assert given["enable_auto_commit"] is False
-    assert (given["group_id"], given["auto_offset_reset"]) == ("p-joiner", "earliest")
+    assert (given["group_id"], given["auto_offset_reset"]) == ("p-joiner", "none")
+    assert given["max_poll_interval_ms"] > 10 * 86_400_000, "a batch waits for a broker as long as it takes"
+    assert given["metadata_max_age_ms"] <= 5_000, "so long a group may have been joined with nothing to read"
     assert (given["max_poll_records"], given["max_partition_fetch_bytes"]) == (4_000, 256 << 10)
 
 
