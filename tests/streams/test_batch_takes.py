@@ -1,0 +1,290 @@
+"""What a batch does with cases of others, a lost state, what is too late, and many late clicks."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from schemas import decisions, times
+from schemas.decisions import Case
+from schemas.facts import AnyFact
+from schemas.reasons import Reason
+from schemas.topics import DAY_MS
+from service.kafka import Outgoing, Record
+from streams import layout, touching
+from streams.batch import Batch, Decide, Tally
+from streams.layout import Bundle, Header, Position
+from streams.state import Partition
+from streams.store import Store
+from tests.streams.joining import (
+    NOON_MS,
+    cases,
+    click,
+    content,
+    decide,
+    last_cases,
+    postback,
+    quarantines,
+    record,
+    version,
+)
+
+T1 = Bundle("t1")
+BLOG = "a" + "0" * 31
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Callable[[], Partition]:
+    numbers = itertools.count()
+    store = Store(tmp_path)
+    return lambda: store.open(next(numbers))
+
+
+@pytest.fixture
+def state(fresh: Callable[[], Partition]) -> Partition:
+    return fresh()
+
+
+def done(
+    state: Partition,
+    work: Callable[[Batch], None],
+    decide: Decide = decide,
+    time_ms: int = 0,
+    *,
+    silent: bool = False,
+) -> tuple[list[Outgoing], Tally]:
+    """What the batch gives to send; its changes are in the state, its outbox counts as sent."""
+    made = Batch(state, decide, NOON_MS, time_ms, silent=silent)
+    work(made)
+    state.apply(made.changes)
+    state.sent()
+    return made.changes.outbox, made.tally
+
+
+def absorbed(
+    state: Partition, *given: AnyFact, time_ms: int = 0, silent: bool = False
+) -> tuple[list[Outgoing], Tally]:
+    return done(state, lambda batch: batch.absorb([*map(record, given)]), time_ms=time_ms, silent=silent)
+
+
+def taken(
+    state: Partition, sent: Sequence[Outgoing], *, silent: bool = False
+) -> tuple[list[Outgoing], Tally]:
+    """What comes of reading these in `conversions`."""
+    read = [Record("conversions", 0, 0, NOON_MS, each.key, each.value) for each in sent]
+    return done(state, lambda batch: batch.take_cases(read), silent=silent)
+
+
+def resumed(state: Partition, decide: Decide = decide) -> list[Outgoing]:
+    return done(state, lambda batch: batch.resume(waiting(state)), decide)[0]
+
+
+def waiting(state: Partition) -> list[Bundle]:
+    return [bundle for _, bundle in state.waiting(b"\x00", 1_000)]
+
+
+def others(sent: Outgoing, higher: int = 0, **changed: object) -> Outgoing:
+    """The case as another worker might have sent it."""
+    case = msgspec.json.decode(sent.value, type=Case)
+    case = msgspec.structs.replace(case, **{"version": case.version + higher, **changed})
+    key = decisions.case_key(case.transaction_id, case.goal_id, case.number)
+    return sent._replace(key=key, value=decisions.encode(case))
+
+
+def only_cases(sent: Sequence[Outgoing]) -> list[Outgoing]:
+    return [each for each in sent if each.topic == "conversions"]
+
+
+def test_own_cases_come_back_and_change_nothing(state: Partition):
+    first, _ = absorbed(state, postback())
+    second, _ = absorbed(state, click())
+    sent, tally = taken(state, only_cases([*first, *second]))
+    assert (sent, tally.foreign, waiting(state)) == ([], 0, [])
+    assert [case.version for case in state.cases(T1).values()] == [version(2)]
+
+
+@pytest.mark.parametrize("higher", [0, 3])
+def test_what_another_sent_is_taken_back_where_the_facts_say_otherwise(state: Partition, higher: int):
+    (right,) = only_cases(absorbed(state, click(), postback())[0])
+    phantom = others(right, higher, conversions=())
+    sent, tally = taken(state, [phantom])
+    assert (sent, tally.foreign, waiting(state)) == ([], 1, [T1])
+    (corrected,) = cases(resumed(state))
+    assert corrected.version == version(2) + higher + 1
+    assert content(corrected) == content(cases([right])[0])
+    assert (waiting(state), resumed(state)) == ([], [])
+
+
+def test_an_older_one_of_another_changes_nothing(state: Partition):
+    absorbed(state, postback())
+    (right,) = only_cases(absorbed(state, click())[0])
+    assert taken(state, [others(right, -1, conversions=())])[1].foreign == 0
+    assert waiting(state) == []
+
+
+def test_a_case_that_the_facts_do_not_give_is_sent_empty(state: Partition):
+    (right,) = only_cases(absorbed(state, postback())[0])
+    taken(state, [others(right, goal_id=7)])
+    (empty,) = cases(resumed(state))
+    assert (empty.goal_id, empty.version, empty.conversions) == (7, version(2), ())
+
+
+def test_of_an_unknown_transaction_what_another_sent_is_the_floor_and_brings_its_visits(
+    fresh: Callable[[], Partition],
+):
+    (right,) = only_cases(absorbed(fresh(), click(), postback())[0])
+    state = fresh()
+    assert taken(state, [others(right, 5)])[0] == []
+    assert (waiting(state), state.headers([T1])[0].statements) == ([], 0)
+    assert state.born(NOON_MS + DAY_MS, 9) == [(NOON_MS + 2_000, T1)]
+    sent, _ = absorbed(state, postback(sequence=3, sale_amount=50))
+    (case,) = cases(sent)
+    assert (case.version, case.visits) == (version(2) + 6, (click(),))
+
+
+@pytest.mark.parametrize("value", [b"", b"null", b'{"transaction_id":"t1"}', b"[" * 100_000])
+def test_a_record_of_conversions_that_is_no_case_goes_to_quarantine(state: Partition, value: bytes):
+    sent, _ = taken(state, [Outgoing("conversions", b"t1:0", value)])
+    (kept,) = quarantines(sent)
+    assert (kept.topic, kept.reason) == ("conversions", Reason.MALFORMED_EVENT)
+
+
+def test_a_lost_state_is_filled_silently_and_goes_on_as_if_it_had_not_been_lost(
+    fresh: Callable[[], Partition],
+):
+    before = fresh()
+    sent = absorbed(before, click(), postback())[0] + absorbed(before, postback(sequence=3, goal_id=2))[0]
+    state = fresh()
+    assert taken(state, only_cases(sent), silent=True)[0] == []
+    for fact in (postback(sequence=3, goal_id=2), postback(), click()):
+        assert absorbed(state, fact, silent=True)[0] == []
+    assert (waiting(state), state.headers([T1])) == ([], before.headers([T1]))
+    assert state.cases(T1) == before.cases(T1)
+    assert state.facts("t1") == before.facts("t1")
+    again = [absorbed(each, postback(sequence=4))[0] for each in (before, state)]
+    assert last_cases(again[0]) == last_cases(again[1])
+
+
+def test_what_waited_for_a_catalog_when_a_state_was_lost_is_decided_after_it_was_filled(
+    fresh: Callable[[], Partition],
+):
+    state = fresh()
+    absorbed(state, click(), postback(catalog_version=2), silent=True)
+    assert waiting(state) == [T1]
+    assert resumed(state) == []
+    assert waiting(state) == [T1], "its catalog is still missing"
+    (case,) = cases(resumed(state, partial(decide, newest_catalog=2)))
+    assert (case.version, waiting(state)) == (version(2), [])
+
+
+def later(days: float, **changed: object) -> dict[str, object]:
+    at = times.from_ms(NOON_MS + int(days * DAY_MS))
+    return {"received_at": at, "occurred_at": at, **changed}
+
+
+def test_what_is_stated_after_the_correction_window_changes_no_row_and_says_so(state: Partition):
+    absorbed(state, click(), postback())
+    before = state.cases(T1), state.facts("t1")
+    sent, tally = absorbed(state, postback(sequence=3, **later(120.1, sale_amount=50)))
+    (kept,) = quarantines(sent)
+    assert (kept.reason, tally.late, only_cases(sent)) == (Reason.TOO_LATE_TO_CORRECT, 1, [])
+    assert "120 d" in kept.detail
+    assert (state.cases(T1), state.facts("t1")) == before
+    assert len(cases(absorbed(state, postback(sequence=4, **later(119, sale_amount=50)))[0])) == 1
+
+
+def test_in_which_order_they_come_changes_nothing_about_what_is_too_late(fresh: Callable[[], Partition]):
+    first, late = postback(), postback(sequence=3, **later(121, sale_amount=50))
+    usual, odd = fresh(), fresh()
+    finals = [
+        last_cases(absorbed(state, one)[0] + absorbed(state, other)[0])
+        for state, one, other in ((usual, first, late), (odd, late, first))
+    ]
+    assert [{key: content(case) for key, case in each.items()} for each in finals] == [
+        {key: content(case) for key, case in finals[0].items()}
+    ] * 2
+
+
+def test_an_earlier_statement_that_comes_later_makes_known_ones_too_late_and_shows_them(state: Partition):
+    absorbed(state, postback(sequence=3, **later(121)))
+    sent, tally = absorbed(state, postback())
+    assert [each.receipt_id for each in quarantines(sent)] == [postback(sequence=3).receipt_id]
+    assert tally.late == 1
+    assert state.born(NOON_MS + DAY_MS, 9) == [(NOON_MS + 2_000, T1)]
+
+
+def test_a_collector_whose_clock_stands_in_1970_makes_nobody_else_too_late(state: Partition):
+    made = "06gf9tkr00" + "0" * 22  # an ID of 2026-11
+    absorbed(state, click(made), postback(made))
+    sent, _ = absorbed(state, postback(made, 3, received_at="1970-01-01T00:00:00.000Z"))
+    assert quarantines(sent) == []
+    (case,) = cases(sent)
+    assert case.conversions[0].observations == 2
+
+
+def test_a_visit_older_than_what_is_kept_is_only_counted(state: Partition):
+    sent, tally = absorbed(state, click(), time_ms=NOON_MS + 38 * DAY_MS)
+    assert (sent, tally.expired, tally.facts, state.facts("t1")) == ([], 1, 0, [])
+    assert absorbed(state, click(), time_ms=NOON_MS + 36 * DAY_MS)[1].facts == 1
+
+
+def test_a_memory_of_a_bundle_whose_facts_are_gone_lets_nothing_new_begin_there(state: Partition):
+    absorbed(state, postback())
+    (header,) = state.headers([T1])
+    made = Batch(state, decide, NOON_MS)
+    made.changes.dropped += state.all_of(T1, header)
+    made.changes.headers[T1] = Header(header.facts, 0, 0, header.born_ms)
+    state.apply(made.changes)
+    sent, tally = absorbed(state, postback(sequence=3, **later(130)), time_ms=NOON_MS + 131 * DAY_MS)
+    assert (tally.late, only_cases(sent), len(quarantines(sent))) == (1, [], 1)
+
+
+def test_positions_carry_how_far_time_has_come_by_collector_and_broker(state: Partition):
+    batch = Batch(state, decide, NOON_MS)
+    ahead, behind = click(**later(300)), click(sequence=2, **later(-5))
+    batch.absorb([record(each)._replace(timestamp_ms=NOON_MS + 7) for each in (ahead, behind)])
+    batch.move({"clicks": Position(2, "log"), "pixels": Position(0, "log")})
+    state.apply(batch.changes)
+    assert state.positions == {"clicks": Position(2, "log", NOON_MS + 7), "pixels": Position(0, "log")}
+    again = Batch(state, decide, NOON_MS)
+    again.absorb([record(behind)])
+    again.move({"clicks": Position(3, "log")})
+    assert again.changes.positions["clicks"] == Position(3, "log", NOON_MS + 7)
+
+
+def test_many_late_clicks_let_each_conversion_wait_for_its_turn_once(
+    state: Partition, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(touching, "AT_ONCE", 2)
+    orders = [postback(BLOG, 10 + each, conversion_unique_id=f"{each}") for each in range(3)]
+    absorbed(state, *orders)
+    for sequence in (2, 3, 4):
+        assert absorbed(state, click(BLOG, sequence))[0] == []
+    assert sorted(waiting(state)) == sorted(layout.bundle_of(BLOG, f"{each}") for each in range(3))
+    assert [case.visits for case in cases(resumed(state))] == [(click(BLOG, 4),)] * 3
+    assert (waiting(state), resumed(state)) == ([], [])
+
+
+def test_a_late_click_touches_only_what_was_stated_before_the_next(state: Partition):
+    first, second = click(BLOG, 10), click(BLOG, 30)
+    orders = [postback(BLOG, at, conversion_unique_id=f"{at}") for at in (20, 40)]
+    absorbed(state, first, second, *orders)
+    (case,) = cases(absorbed(state, click(BLOG, 15))[0])
+    assert (case.number, case.visits) == ("20", (click(BLOG, 15),))
+
+
+def test_a_click_under_a_shared_identifier_reads_no_other_and_a_conversion_two_facts(state: Partition):
+    read: list[int] = []
+
+    def counting(known: Sequence[AnyFact]) -> object:
+        read.append(len(known))
+        return decide(known)
+
+    absorbed(state, *(click(BLOG, each) for each in range(1, 500)))
+    order = record(postback(BLOG, 600, conversion_unique_id="A"))
+    done(state, lambda batch: batch.absorb([order]), counting)  # type: ignore[arg-type]
+    assert read == [2]
+    assert state.headers([Bundle(BLOG)]) == [Header()]
