@@ -220,7 +220,7 @@ def test_an_earlier_statement_that_comes_later_makes_known_ones_too_late_and_sho
 def test_a_collector_whose_clock_stands_in_1980_makes_nobody_else_too_late(state: Partition):
     made = "06h0ghqy00" + "0" * 22  # an ID of that noon
     absorbed(state, click(made), postback(made))
-    sent, _ = absorbed(state, postback(made, 3, received_at="1970-01-01T00:00:00.000Z"))
+    sent, _ = absorbed(state, postback(made, 3, received_at="1980-01-01T00:00:00.000Z"))
     assert quarantines(sent) == []
     (case,) = cases(sent)
     assert case.conversions[0].observations == 2
