@@ -39,7 +39,11 @@ from streams.fence import Fence
 log = logging.getLogger(__name__)
 FAUST_LOG: Final = logging.getLogger("faust.joiner")  # else mode names one as our module: its chatter as ours
 
-WRITTEN_FOR: Final = {"faust-streaming": "0.15.3", "aiokafka": "0.14.0"}  # a test compares, and their sources
+WRITTEN_FOR: Final = {
+    "faust-streaming": "0.15.3",
+    "mode-streaming": "0.7.1",
+    "aiokafka": "0.14.0",
+}  # a test compares
 
 MAX_RECORDS: Final = 4_000  # of one fetch; a fetch is decided in one go, this is about 0.2 s
 MAX_PARTITION_BYTES: Final = 256 << 10  # prefetched for each of 5 topics x 64 partitions: 80 MB at the worst
