@@ -3,16 +3,22 @@
 import asyncio
 import hashlib
 import inspect
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiokafka.consumer.group_coordinator import CoordinatorGroupRebalance, GroupCoordinator
 from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
+from faust.transport.drivers import aiokafka as driver
 
 from service.errors import Unavailable
 from streams import fence as module
 from streams.fence import Fence, Fenced
+from streams.joiner import Joiner
+from streams.transport import ConsumerThread
+from tests.streams.joining import cases, postback, record
+from tests.streams.test_worker_joiner import Rig, fetch
 
 SESSION_S = 10.0
 
@@ -181,3 +187,73 @@ def test_a_member_that_kafka_forgot_is_out_and_joins_anew(fence: Fence) -> None:
     coordinator.reset_generation()
     assert not fence.is_open
     assert coordinator.forgotten == 1
+
+
+def shut(joiner: Joiner) -> Fence:
+    """The joiner's fence, shut."""
+    joiner.fence = Fence(SESSION_S, Clock())
+    joiner.fence.confirmed(Clock.now_s - SESSION_S - 1)
+    return joiner.fence
+
+
+async def test_behind_a_shut_fence_nothing_is_written_or_sent_until_the_group_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "POLL_S", 0.0)
+    rig = Rig(tmp_path)
+    joiner = await rig.started()
+    fence = shut(joiner)
+    state = joiner._open[0]
+    work = asyncio.ensure_future(joiner.handle(fetch(record(postback()))))
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert ("postbacks" in state.positions, rig.kafka.events) == (False, [])
+    fence.confirmed(Clock.now_s)
+    await asyncio.wait_for(work, 10)
+    assert ("postbacks" in state.positions, rig.kafka.events) == (True, ["sent", "handled"])
+
+
+async def test_what_was_written_before_it_shut_is_not_sent_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stays in the outbox: whoever has the state next sends it, or knows that others have."""
+    monkeypatch.setattr(module, "POLL_S", 0.0)
+    rig = Rig(tmp_path)
+    joiner = await rig.started()
+    absorb = joiner._absorb
+
+    def absorbed(*given: Any) -> Any:
+        tally = absorb(*given)
+        joiner.fence.lost()
+        return tally
+
+    joiner._absorb = absorbed  # type: ignore[method-assign]
+    await asyncio.wait_for(joiner.handle(fetch(record(postback()))), 10)
+    assert (rig.kafka.events, rig.failures) == ([], [])
+    await joiner.close()
+    assert len(cases(rig.outbox())) == 1
+
+
+async def test_who_is_out_drops_what_is_in_work_and_does_not_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig = Rig(tmp_path)
+    joiner = await rig.started()
+    shut(joiner).lost()
+    await joiner.handle(fetch(record(postback())))
+    assert (rig.kafka.events, rig.failures) == ([], [])
+    assert "Kafka gave this worker's partitions to others" in caplog.text
+
+
+async def test_the_consumer_tells_it_from_its_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    coordinator = Coordinator()
+    thread = ConsumerThread.__new__(ConsumerThread)
+    thread.transport = SimpleNamespace(fence=Fence(SESSION_S))
+
+    async def started(self: Any) -> None:
+        self._consumer = SimpleNamespace(_coordinator=coordinator)
+
+    monkeypatch.setattr(driver.AIOKafkaConsumerThread, "on_start", started)
+    await thread.on_start()
+    coordinator.reset_generation()
+    assert not thread.transport.fence.is_open
