@@ -57,9 +57,22 @@ def die_at(moment: str, times: int) -> None:
         setattr(owner, name, after)
 
 
+def go_deaf() -> None:
+    """A moment after each start, aiokafka reads nothing more and says nothing of it."""
+    on_start = ConsumerThread.on_start
+
+    async def started(thread: Any) -> None:
+        await on_start(thread)
+        thread.thread_loop.call_later(1.0, thread._consumer._fetcher._fetch_task.cancel)
+
+    ConsumerThread.on_start = started
+
+
 def main() -> int:
     directory, kafka, prefix, partitions, port, *hook = sys.argv[1:]
-    if hook:
+    if hook == ["deaf"]:
+        go_deaf()
+    elif hook:
         die_at(hook[0], int(hook[1]) if len(hook) > 1 else 1)
     worker.Worker._decide = lambda _, known: decide(known)  # type: ignore[method-assign]
     settings = Settings(

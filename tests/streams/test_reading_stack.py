@@ -109,13 +109,3 @@ async def test_a_batch_that_outlasts_aiokafkas_patience_costs_no_membership(
     await reader.until(lambda: reader.app.consumer_generation_id > before and reader.app.consumer.flow_active)
     await reader.put(b"a")
     await reader.until(lambda: reader.read == [b"a"])
-
-
-async def test_a_fetcher_that_ended_without_a_word_ends_the_app(reader: Reader):
-    await reader.migrate()
-    await reader.app.start()
-    await reader.until(lambda: reader.app.consumer_generation_id)
-    thread = reader.app.consumer._thread
-    thread.thread_loop.call_soon_threadsafe(thread._consumer._fetcher._fetch_task.cancel)
-    await reader.until(reader.app._crashed.is_set)
-    assert "stopped working: fetching" in str(reader.app.crash_reason)

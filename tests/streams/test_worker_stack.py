@@ -233,6 +233,8 @@ def test_a_kill_at_any_moment_changes_no_final_record(here: Installation, moment
     victim = here.joiner(moment, times)
     for part in range(0, len(STORY), 20):
         here.feed(STORY[part : part + 20])
+    # Known facts again: where all the story came in one fetch, else nothing more would be handled.
+    here.waits_for(lambda: victim.exit_code is not None or bool(here.feed(STORY[:4])))
     assert victim.ended() == -signal.SIGKILL
     here.joiner()
     here.waits_for(lambda: here.final() == expected(STORY))
@@ -241,6 +243,13 @@ def test_a_kill_at_any_moment_changes_no_final_record(here: Installation, moment
     for case in cases(here.sent("conversions")):
         same = versions.setdefault((case.transaction_id, case.goal_id, case.version), case)
         assert case == same, "one version of a case was sent with two contents"
+
+
+def test_a_joiner_whose_client_stopped_reading_without_a_word_ends_and_says_so(here: Installation):
+    here.migrate()
+    joiner = here.joiner("deaf")
+    assert joiner.ended() == 1
+    assert "Kafka's client stopped working: fetching" in joiner.said()
 
 
 def test_poison_is_quarantined_and_the_rest_goes_on(here: Installation):
