@@ -5,12 +5,15 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
+from prometheus_client import CollectorRegistry
 
 from console import lag
+from console.lookout import Figures, Lookout
 from service.kafka import Outgoing, Producer, Reader
 from service.settings import Settings
 from tests.sinks.fakes import make_topics
@@ -61,6 +64,34 @@ async def test_what_waits_is_counted_and_aged_and_what_was_committed_is_not(conf
     assert [(each.lag, each.verdict, each.offset) for each in done] == [
         (0, "well", each.end) for each in done
     ]
+
+
+async def test_records_that_nobody_takes_are_told_by_the_lookout_until_somebody_does(
+    config: Settings,
+) -> None:
+    watched = msgspec.structs.replace(config, silent_s=5.0)
+    lookout = Lookout(watched, Figures(CollectorRegistry()))
+    looking = asyncio.ensure_future(lookout.run())
+    producer = Producer(config)
+    await producer.send_all([Outgoing("clicks", b"t1", b"{}")])
+    await producer.close()
+    await until(lambda: bool(lookout.note()))
+    assert lookout.note().startswith("1 records wait and nothing was committed for ")
+
+    reader = Reader(config, "roundtrip-joiner", ["clicks"])
+    async with asyncio.timeout(30):
+        while not (records := await reader.read(1, 0.5)):
+            pass
+    await reader.commit({(each.topic, each.partition): each.offset + 1 for each in records})
+    await until(lambda: not lookout.note())
+    await reader.close()
+    looking.cancel()
+
+
+async def until(so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not so():  # noqa: ASYNC110  the lookout tells nobody, it is asked
+            await asyncio.sleep(0.05)
 
 
 def test_the_exit_code_is_the_verdict(config: Settings) -> None:

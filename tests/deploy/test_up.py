@@ -136,6 +136,17 @@ def test_a_stack_says_where_it_is_and_sigterm_leaves_nothing_behind(start: Calla
     ]
 
 
+def test_a_joiner_of_which_the_console_says_that_it_is_silent_is_replaced(start: Callable[..., Run]):
+    run = start(settings={"ROUNDTRIP_SILENT_S": "5"})
+    run.until("ready")
+    (first,) = run.stack.processes["joiner"]
+    (run.directory / "says").write_text('{"notes": {"joiner": "3 records wait"}}')
+    assert run.until("joiner") == f"joiner (process {first}) is silent: 3 records wait; it is ended"
+    assert "ended by signal 9; it is started again now" in run.until("joiner")
+    run.until("joiner is started again")
+    assert run.stack.processes["joiner"] != [first]
+
+
 def test_ctrl_c_stops_as_sigterm_does(start: Callable[..., Run]):
     run = start()
     run.until("ready")
