@@ -15,12 +15,15 @@ from faust.types import TP
 
 from schemas import times
 from schemas.reasons import Reason
+from schemas.topics import FACTS
 from service import outage
 from service.errors import Problem, RecordsRefused, Unavailable, Unreachable
 from service.kafka import Outgoing, Record, told_together
 from service.settings import Settings
-from streams import layout, logs, placement
+from streams import expiry, layout, logs, placement
 from streams.batch import Batch, Decide, Tally
+from streams.expirer import STEP_MS, Expirer
+from streams.expiry import Reading
 from streams.fence import Fence, Fenced
 from streams.layout import Position
 from streams.logs import Logs
@@ -80,6 +83,8 @@ class Joiner:
         self._read = read_logs
         self._open: dict[int, Partition] = {}
         self._next: dict[tuple[str, int], int] = {}
+        self._ends: dict[tuple[str, int], int] = {}
+        self._expirer = Expirer()
         self._logs: Logs | None = None
         self._turn = asyncio.Lock()  # a fetch, a resend, a catalog's arrival, a closing: one after another
         self._assignments = 0
@@ -150,6 +155,13 @@ class Joiner:
             self._metrics.waiting.set(waiting)
             return waiting
 
+    async def expire(self) -> None:
+        """What is too old has left the states; between two pieces of it a fetch may be handled."""
+        for number in self.partitions:
+            due = STEP_MS
+            while await self._expire(number, due):
+                due = 0
+
     def stop(self) -> None:
         """Nothing more is taken; the fetch in work comes to its end."""
         self._stopping.set()
@@ -215,6 +227,7 @@ class Joiner:
         offset, line = logs.begin(found, (topic, tp.partition), partition.positions.get(topic))
         notable += [line] if line else []
         self._next[topic, tp.partition] = offset
+        self._ends[topic, tp.partition] = found.end[topic, tp.partition]
         return offset
 
     def _close(self, number: int) -> None:
@@ -252,6 +265,7 @@ class Joiner:
                 continue  # revoked in the meantime
             if part.start > expected and not await self._were_deleted(topic, part, expected):
                 continue
+            self._ends[topic, part.partition] = part.log_end or self._ends[topic, part.partition]
             into = work.setdefault(part.partition, Work())
             into.records += [_record(topic, each) for each in part.records if each.offset >= expected]
             into.positions[topic] = Position(max(part.end, expected), self._logs.identity[topic])
@@ -280,7 +294,7 @@ class Joiner:
 
     def _absorb(self, partition: Partition, part: Work) -> Tally:
         """In a thread of its own: the health page answers while a batch is decided."""
-        batch = Batch(partition, self._decide, _now_ms())
+        batch = Batch(partition, self._decide, _now_ms(), partition.expired.time_ms)
         placed, astray = placement.sorted_out(part.records, self._settings.partitions)
         batch.refuse(astray, "it lies in another partition than its key's: see ROUNDTRIP_PARTITIONS")
         batch.absorb(placed)
@@ -299,6 +313,30 @@ class Joiner:
             _raise_alarm(batch)
             self._metrics.count(batch.tally)
             after = waiting[-1][0] + b"\x00"
+
+    # Expiry
+
+    async def _expire(self, number: int, due_ms: int) -> bool:
+        """A piece is gone, where time went on so far since the last; whether more may be due."""
+        async with self._turn:
+            partition = self._open.get(number)
+            if partition is None or self._failed or self._stopping.is_set():
+                return False
+            time_ms = self._time_ms(partition)
+            self._metrics.times.labels(number).set(time_ms / 1000)
+            if time_ms < partition.expired.time_ms + due_ms:
+                return False
+            gone = await asyncio.to_thread(self._expirer.take, partition, time_ms)
+            self._metrics.count_gone(gone)
+            return gone.more
+
+    def _time_ms(self, partition: Partition) -> int:
+        readings = []
+        for topic in FACTS:
+            known, place = partition.positions.get(topic), (topic, partition.number)
+            at_end = self._next.get(place, -1) >= self._ends.get(place, 0)
+            readings.append(Reading(known.clock_ms if known else 0, at_end))
+        return expiry.time_of(readings)
 
     # Sending
 

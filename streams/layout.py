@@ -75,6 +75,17 @@ class Header(msgspec.Struct, frozen=True, array_like=True):
     born_ms: int = 0
 
 
+class Expired(msgspec.Struct, frozen=True, array_like=True):
+    """How far expiry has come.
+
+    time_ms: the partition's time that it acted upon; what is too old by it may be gone.
+    given_up: the births entry from which on bundles are still kept.
+    """
+
+    time_ms: int = 0
+    given_up: bytes = b"\x00"
+
+
 class Emitted(msgspec.Struct, frozen=True, array_like=True):
     """A case as it was last sent. content: digest of all but version and time of decision."""
 
@@ -102,6 +113,7 @@ class Stored(NamedTuple):
 _packer: Final = msgspec.msgpack.Encoder()
 pack = _packer.encode
 unpack_position = msgspec.msgpack.Decoder(Position).decode
+unpack_expired = msgspec.msgpack.Decoder(Expired).decode
 unpack_header = msgspec.msgpack.Decoder(Header).decode
 unpack_emitted = msgspec.msgpack.Decoder(Emitted).decode
 

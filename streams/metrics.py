@@ -3,6 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from streams.batch import Tally
+from streams.expirer import Gone
 
 
 class Metrics:
@@ -34,12 +35,21 @@ class Metrics:
         self.outbox = gauge("outbox", "Records decided and not yet acknowledged by Kafka")
         self.waiting = gauge("waiting_partitions", "Partitions with transactions whose catalog has not come")
         self.positions = gauge("position", "Next offset to read", ("topic", "partition"))
+        self.times = gauge("time_seconds", "Unix time by which facts expire", ("partition",))
+        self._gone = Counter(
+            "roundtrip_joiner_expired", "Facts too old to be kept", ("kind",), registry=registry
+        )
         self.decided = Histogram(
             "roundtrip_joiner_batch_seconds",
             "Time to decide and store one fetch",
             registry=registry,
             buckets=(0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 15),
         )
+
+    def count_gone(self, gone: Gone) -> None:
+        """What expired is added."""
+        for kind in ("impressions", "clicks", "statements"):
+            self._gone.labels(kind).inc(getattr(gone, kind))
 
     def count(self, tally: Tally) -> None:
         """A batch's tally is added."""

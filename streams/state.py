@@ -12,7 +12,7 @@ from rocksdict import Rdict, RdictIter, ReadOptions, WriteBatch, WriteOptions
 from service.errors import Problem
 from service.kafka import Outgoing
 from streams import damage, layout, reach
-from streams.layout import Bundle, Emitted, Header, Position, Seen, Stored
+from streams.layout import Bundle, Emitted, Expired, Header, Position, Seen, Stored
 
 FAMILIES: Final = (
     *("facts", "seen", "headers", "cases", "notices"),
@@ -22,6 +22,7 @@ FAMILIES: Final = (
 _FORMAT_KEY: Final = b"format"
 _POSITION_KEY: Final = b"position:"
 _WRITE_KEY: Final = b"write:"
+_EXPIRED_KEY: Final = b"expired"
 _WRITES: Final = 20_000  # whose numbers are kept: more than lie in WALs. Reading them takes 8 ms
 
 _unpack_outgoing = msgspec.msgpack.Decoder(Outgoing).decode
@@ -50,6 +51,7 @@ class Changes(msgspec.Struct):
     outbox: list[Outgoing] = []
     dropped: list[tuple[str, bytes]] = []
     forgotten: list[tuple[str, bytes, bytes]] = []
+    expired: Expired | None = None
 
 
 @damage.told
@@ -70,6 +72,8 @@ class Partition:
         self._check_format()
         self._writes = self._checked_writes()
         self.positions = self._read_positions()
+        expired = db.get(_EXPIRED_KEY)
+        self.expired = layout.unpack_expired(expired) if expired else Expired()
         self._unsent = self._read_outbox()
         self._sent_to = self._next = 0
         if self._unsent:
@@ -175,9 +179,9 @@ class Partition:
         found = self._scan("seen", kind, layout.seen_start(kind, before_ms))
         return [(key, layout.split_seen(value).fact_key) for key, value in itertools.islice(found, limit)]
 
-    def born(self, before_ms: int, limit: int) -> list[tuple[int, Bundle]]:
-        """Of the bundles born before then, the first; some may be gone, or known to be born earlier."""
-        found = self._scan("births", b"\x00", layout.number(before_ms))
+    def born(self, before_ms: int, limit: int, after: bytes = b"\x00") -> list[tuple[int, Bundle]]:
+        """Of the bundles born before then, the first from a key on; some may be gone, or be born earlier."""
+        found = self._scan("births", after, layout.number(before_ms))
         return [layout.split_numbered(key) for key, _ in itertools.islice(found, limit)]
 
     def all_of(self, bundle: Bundle, header: Header) -> list[tuple[str, bytes]]:
@@ -219,6 +223,8 @@ class Partition:
             batch.put(key, value, handle[family])
         for topic, position in changes.positions.items():
             batch.put(_POSITION_KEY + topic.encode(), layout.pack(position))
+        if changes.expired:
+            batch.put(_EXPIRED_KEY, layout.pack(changes.expired))
         unsent = list(enumerate(changes.outbox, self._next))
         for sequence, record in unsent:
             batch.put(layout.number(sequence), layout.pack(record), handle["outbox"])
@@ -227,12 +233,18 @@ class Partition:
         self._next += len(unsent)
         self._unsent += unsent
         self.positions |= changes.positions
+        self.expired = changes.expired or self.expired
         if changes.positions:
             reach.note(self.path, (position.offset for position in self.positions.values()))
 
     def sent(self) -> None:
         """All that `unsent` named is in Kafka. The next write takes it out; a crash before sends it again."""
         self._unsent = []
+
+    def reclaim(self, kind: bytes) -> None:
+        """The disk that forgotten receipts of a kind took is the system's again."""
+        end = next(iter(self._scan("seen", kind)), (layout.end_of(kind), b""))[0]
+        self._family["seen"].compact_range(kind, end)
 
     def _forget_sent(self, batch: WriteBatch) -> None:
         first_unsent = self._unsent[0][0] if self._unsent else self._next

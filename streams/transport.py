@@ -62,6 +62,7 @@ class Slice(NamedTuple):
     """What a fetch brought of one partition: all that its log holds from `start` up to before `end`.
 
     That may be no record: compaction leaves empty stretches, transactions leave markers.
+    log_end: where the log ended when Kafka gave it.
     """
 
     topic: str
@@ -69,6 +70,7 @@ class Slice(NamedTuple):
     start: int
     end: int
     records: list[Any]
+    log_end: int = 0
 
 
 class Fetch(NamedTuple):
@@ -110,7 +112,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # un
         for tp, position in _positions(consumer, {*list(active_partitions), *found}).items():
             start = self._read.get(tp, position)
             if position != start or tp in found:
-                slices[tp] = Slice(tp.topic, tp.partition, start, position, found.get(tp, []))
+                log_end = consumer.highwater(aiokafka.TopicPartition(*tp)) or 0
+                slices[tp] = Slice(tp.topic, tp.partition, start, position, found.get(tp, []), log_end)
                 self._read[tp] = position
         return slices
 

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 RETRY_S: Final = 1.0
 JOIN_S: Final = 60.0  # a first join after an unclean stop waits for Kafka's session to end: 6 to 10 s
+EXPIRE_S: Final = 1.0  # a minute's worth of a partition leaves at once: 64 of them spread over a minute
 STUCK_S: Final = 60.0  # a consumer that silently stops advancing is Faust's most reported fault
 _ASIDE: Final = "the rules failed on transactions: see this service's log, and the quarantine of reason 225"
 WAITING_S: Final = 60.0  # a catalog travels in seconds: one that is missed for a minute is worth an alarm
@@ -105,6 +106,7 @@ class Worker:
             return
         self._life.spawn(self._watch(faust), "faust")
         self._life.spawn(self._resume(), "waiting transactions")
+        self._life.spawn(self._expire(), "expiry")
         log.info("joining; state in %s", self._settings.dir / "joiner")
 
     async def _leave(self, faust: Any) -> None:
@@ -153,6 +155,12 @@ class Worker:
             self._catalog_came.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._catalog_came.wait(), WAITING_S / 2)
+
+    async def _expire(self) -> None:
+        """What is too old leaves the states, also where nothing new comes."""
+        while True:
+            await self._joiner.expire()
+            await asyncio.sleep(EXPIRE_S)
 
     def _add_checks(self, health: Health) -> None:
         health.check("kafka", lambda: "cannot be reached" if self._kafka.since else "")

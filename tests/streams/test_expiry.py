@@ -108,6 +108,6 @@ def test_6_so_is_one_that_comes_when_the_others_are_no_longer_kept():
 def test_6_of_what_comes_within_the_allowance_no_partitions_time_decides(
     received_ms: int, born_ms: int, late_ms: int
 ):
-    """Whether it is too late is then a function of the facts: how far a partition has come changes nothing."""
+    """Then it is a function of the facts: how far a partition has come changes nothing."""
     at_once = too_late(received_ms, min(born_ms, received_ms), received_ms)
     assert bool(too_late(received_ms, min(born_ms, received_ms), received_ms + late_ms)) == bool(at_once)

@@ -26,7 +26,8 @@ def aiokafka_at(positions: Mapping[TP, int]) -> Any:
     """Stands for aiokafka's consumer: where it reads next."""
     states = {tp: SimpleNamespace(position=at, has_valid_position=True) for tp, at in positions.items()}
     assignment = SimpleNamespace(tps=states.keys(), state_value=states.get)
-    return SimpleNamespace(_subscription=SimpleNamespace(subscription=SimpleNamespace(assignment=assignment)))
+    subscription = SimpleNamespace(subscription=SimpleNamespace(assignment=assignment))
+    return SimpleNamespace(_subscription=subscription, highwater=lambda tp: 10 if tp in states else None)
 
 
 class FakeThread:
@@ -267,6 +268,11 @@ async def test_a_slice_goes_from_where_reading_stood_to_where_it_stands(reading:
     await reading.seek({CLICKS: 3})
     assert bounds(await reading.fetch({CLICKS: [5, 6]}, {CLICKS: 9})) == [("clicks", 3, 9, 2)]
     assert bounds(await reading.fetch({CLICKS: [9]}, {CLICKS: 10})) == [("clicks", 9, 10, 1)]
+
+
+async def test_a_slice_tells_where_its_log_ended(reading: Reading):
+    await reading.seek({CLICKS: 3})
+    assert [each.log_end for each in await reading.fetch({CLICKS: [5]}, {CLICKS: 6})] == [10]
 
 
 async def test_a_stretch_without_records_is_read_too(reading: Reading):
