@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import inspect
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,10 +14,14 @@ from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
 from faust.transport.drivers import aiokafka as driver
 
 from service.errors import Unavailable
+from service.outage import Outage
+from service.settings import Settings
+from streams import app
 from streams import fence as module
 from streams.fence import Fence, Fenced
 from streams.joiner import Joiner
 from streams.transport import ConsumerThread
+from streams.worker import Worker
 from tests.streams.joining import cases, postback, record
 from tests.streams.test_worker_joiner import Rig, fetch
 
@@ -127,11 +132,13 @@ def test_a_new_assignment_opens_it_again(fence: Fence, clock: Clock) -> None:
 class Coordinator:
     """As aiokafka's: sends requests and forgets who it was."""
 
-    def __init__(self, answer: object = None) -> None:
+    def __init__(self, answer: object = None, on_send: Callable[[], None] = lambda: None) -> None:
         self.answer = answer
+        self.on_send = on_send
         self.forgotten = 0
 
     async def _send_req(self, _request: object) -> object:
+        self.on_send()
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -149,6 +156,18 @@ async def test_a_coordinator_that_knows_the_member_opens_it(
     fence.listen(coordinator)
     assert await coordinator._send_req(asked) == SimpleNamespace(error_code=answer)
     assert fence.is_open
+
+
+async def test_an_answer_counts_from_when_it_was_asked_for(fence: Fence, clock: Clock) -> None:
+    """Between the two the process may have been held still."""
+
+    def held_still() -> None:
+        clock.now_s += SESSION_S + 1
+
+    coordinator = Coordinator(SimpleNamespace(error_code=WELL), held_still)
+    fence.listen(coordinator)
+    await coordinator._send_req(HEARTBEAT)
+    assert not fence.is_open
 
 
 COMMITTED = SimpleNamespace(topics=[])  # a commit's answer has an error for each partition, none of its own
@@ -203,14 +222,27 @@ async def test_behind_a_shut_fence_nothing_is_written_or_sent_until_the_group_an
     rig = Rig(tmp_path)
     joiner = await rig.started()
     fence = shut(joiner)
-    state = joiner._open[0]
+    absorb, came = joiner._absorb, asyncio.Event()
+    written: list[bool] = []
+
+    def absorbed(*given: Any) -> Any:
+        written.append(fence.is_open)
+        return absorb(*given)
+
+    async def waited(_: float) -> None:
+        came.set()
+        await asyncio.tasks.__sleep0()  # type: ignore[attr-defined]
+
+    joiner._absorb = absorbed  # type: ignore[method-assign]
+    monkeypatch.setattr(module.asyncio, "sleep", waited)
     work = asyncio.ensure_future(joiner.handle(fetch(record(postback()))))
-    for _ in range(50):
-        await asyncio.sleep(0)
-    assert ("postbacks" in state.positions, rig.kafka.events) == (False, [])
+    await asyncio.wait_for(
+        asyncio.wait({work, asyncio.ensure_future(came.wait())}, return_when="FIRST_COMPLETED"), 10
+    )
+    assert (written, rig.kafka.events) == ([], [])
     fence.confirmed(Clock.now_s)
     await asyncio.wait_for(work, 10)
-    assert ("postbacks" in state.positions, rig.kafka.events) == (True, ["sent", "handled"])
+    assert (written, rig.kafka.events) == ([True], ["sent", "handled"])
 
 
 async def test_what_was_written_before_it_shut_is_not_sent_behind_it(
@@ -257,3 +289,24 @@ async def test_the_consumer_tells_it_from_its_start(monkeypatch: pytest.MonkeyPa
     await thread.on_start()
     coordinator.reset_generation()
     assert not thread.transport.fence.is_open
+
+
+async def test_the_worker_gives_the_joiner_the_fence_that_the_consumer_tells(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = Fence(SESSION_S)
+    joiner = SimpleNamespace(handle=None, start_at=None, released=None, fence=None)
+    made = Worker.__new__(Worker)
+    made._joiner, made._settings, made._kafka = joiner, Settings(), Outage("Kafka")  # type: ignore[assignment]
+    made._life = SimpleNamespace(  # type: ignore[assignment]
+        on_close=lambda *_: None, spawn=lambda work, _: work.close(), stopping=asyncio.Event()
+    )
+    made._life.stopping.set()
+
+    async def start() -> None:
+        await asyncio.Event().wait()
+
+    faust = SimpleNamespace(consumer=None, transport=SimpleNamespace(fence=told), start=start)
+    monkeypatch.setattr(app, "build", lambda *_: faust)
+    await asyncio.wait_for(made._join(), 10)
+    assert joiner.fence is told
