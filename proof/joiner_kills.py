@@ -94,10 +94,14 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ground(msgspec.Struct, frozen=True):
-    """On what a round is played: so many facts a second, and a program in place of `roundtrip`."""
+    """On what a round is played: so many facts a second, and a program in place of `roundtrip`.
+
+    shared: all workers have one directory, and no state is lost.
+    """
 
     rate: float = DEFAULT_RATE
     program: Path | None = None
+    shared: bool = False
 
 
 def play(number: int, steps: list[Step], seed: str, ground: Ground = Ground()) -> Round:  # noqa: B008  frozen
@@ -124,7 +128,9 @@ def _played(directory: Path, found: Round, steps: list[Step], told: Histories, g
     with KafkaServer(directory / "kafka") as kafka:
         plain = JoinerStack(kafka, directory / "plain", prefix="plain-", partitions=PARTITIONS)
         undisturbed = _undisturbed(plain.install(catalogs), told)
-        stack = JoinerStack(kafka, directory, partitions=PARTITIONS, program=ground.program)
+        stack = JoinerStack(
+            kafka, directory, partitions=PARTITIONS, shared=ground.shared, program=ground.program
+        )
         ended = _disturbed(stack.install(catalogs[:1]), steps, told, ground.rate)
         outcome = _outcome(stack)
     every = list(joined.differences(outcome, undisturbed, told, dict(enumerate(catalogs, 1))))
@@ -194,6 +200,7 @@ def _played_apart(seed: int, kills: int, number: int, ground: Ground) -> Round:
         line = [sys.executable, "-m", "proof.joiner_kills", "--kills", str(kills), "--seed", str(seed)]
         line += ["--round", str(number), "--rate", str(ground.rate), "--resume", told.name]
         line += ["--program", str(ground.program)] if ground.program else []
+        line += ["--shared"] if ground.shared else []
         done = subprocess.run(line, capture_output=True, text=True, check=False)  # noqa: S603  ourselves
         found = told.read()
     if not found:
@@ -204,7 +211,7 @@ def _played_apart(seed: int, kills: int, number: int, ground: Ground) -> Round:
 def main() -> int:
     """0 when every round ended as the undisturbed run did."""
     args = _arguments().parse_args()
-    ground = Ground(args.rate, args.program)
+    ground = Ground(args.rate, args.program, args.shared)
     done = _done(args.resume, args.seed) if args.resume else set()
     if args.round:
         only = [each for each in rounds(args.seed, args.kills) if each[0] == args.round]
@@ -238,6 +245,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--at-once", type=int, default=1, metavar="N", help="rounds beside each other; they mostly wait (1)"
     )
+    parser.add_argument("--shared", action="store_true", help="workers of one directory; no state is lost")
     parser.add_argument("--program", type=Path, metavar="FILE", help="in place of `roundtrip`")
     return parser
 

@@ -145,6 +145,11 @@ class Scene:
         """The worker was killed, and is not expected back."""
         self._workers.pop(name).kill()
 
+    def rob(self, name: str) -> None:
+        """The worker, which does not run, finds nothing of its state; unless others use the same one."""
+        if not self.stack.shared:
+            self._workers[name].forget()
+
     def again(self, *names: str) -> None:
         """These run again."""
         for name in names:
@@ -223,7 +228,7 @@ def _kill_one(scene: Scene, step: Step) -> None:
 def _rob_one(scene: Scene, step: Step) -> None:
     name = scene.pick(step.which)
     scene.kill(name)
-    scene.worker(name).forget()
+    scene.rob(name)
     scene.again(name)
 
 
@@ -243,7 +248,7 @@ def _kill_all(scene: Scene, step: Step) -> None:
     names = scene.names
     scene.kill(*names)
     if step.which % 3 == 0:
-        scene.worker(scene.pick(step.which)).forget()
+        scene.rob(scene.pick(step.which))
     scene.again(*names)
 
 
@@ -305,7 +310,7 @@ def _reset(scene: Scene, step: Step) -> None:
         scene.stack.reset(lambda _, end: end * share // 4)
     for index, name in enumerate(names):
         if (step.which >> index) % 2:
-            scene.worker(name).forget()
+            scene.rob(name)
     scene.again(*names)
 
 

@@ -35,16 +35,19 @@ GROUP_S: Final = 30.0  # for a group without members to take this one in
 
 
 class Joiner(Service):
-    """One joiner process with a directory of its own; what is in this environment does not reach it.
+    """One joiner process; what is in this environment does not reach it.
 
-    program: what is run in place of `roundtrip`, by trials that need another disk, or less guards.
+    name: of its log. program: what is run in place of `roundtrip`, by trials that need another disk, or less
+    guards.
     """
 
-    def __init__(self, directory: Path, settings: Mapping[str, str], program: Path | None = None) -> None:
+    def __init__(
+        self, name: str, directory: Path, settings: Mapping[str, str], program: Path | None = None
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self._program = [str(program)] if program else ["-m", "roundtrip"]
-        super().__init__("joiner", free_port(), directory / "joiner.log", settings)
+        super().__init__("joiner", free_port(), directory / f"{name}.log", settings)
 
     def command(self) -> Sequence[str]:
         """The same command that production runs."""
@@ -68,7 +71,8 @@ class Joiner(Service):
 class JoinerStack:
     """One installation: topics under a prefix in a Kafka that runs, and what may be done there.
 
-    partitions: chosen at its installation. directory: of the workers, each in a folder of its own.
+    partitions: chosen at its installation. directory: of the workers, each in a folder of its own; shared:
+    all in one, as several on one machine may be.
     """
 
     def __init__(
@@ -78,10 +82,12 @@ class JoinerStack:
         *,
         prefix: str = "",
         partitions: int = 8,
+        shared: bool = False,
         program: Path | None = None,
     ) -> None:
         self.kafka = kafka
         self.directory = directory
+        self.shared = shared
         self._program = program
         self.settings = Settings(
             dir=directory,
@@ -104,16 +110,17 @@ class JoinerStack:
         publish(KafkaLog(self.settings), catalog, "2026-11-01T00:00:00.000Z", "proof")
 
     def joiner(self, name: str = "worker") -> Joiner:
-        """A worker with the directory of this name, not started."""
+        """A worker of this name, not started."""
+        directory = self.directory / ("workers" if self.shared else name)
         chosen = {
             **EMBEDDED,
-            "ROUNDTRIP_DIR": str(self.directory / name),
+            "ROUNDTRIP_DIR": str(directory),
             "ROUNDTRIP_HOST": LOOPBACK,
             "ROUNDTRIP_KAFKA": self.kafka.address,
             "ROUNDTRIP_TOPIC_PREFIX": self.settings.topic_prefix,
             "ROUNDTRIP_PARTITIONS": str(self.settings.partitions),
         }
-        return Joiner(self.directory / name, chosen, self._program)
+        return Joiner(name, directory, chosen, self._program)
 
     def produce(self, records: Iterable[Outgoing]) -> int:
         """How many there were; Kafka has all of them."""
