@@ -1,4 +1,4 @@
-"""Reading goes on on the real Kafka: topics that came late, logs made anew, a client that gave up."""
+"""Reading goes on on the real Kafka: topics that came late, a client without patience."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -7,7 +7,6 @@ from typing import Any
 
 import confluent_kafka as ck
 import pytest
-from confluent_kafka.admin import AdminClient
 from faust.types import TP
 
 from deploy.kafka_server import KafkaServer
@@ -78,19 +77,6 @@ async def test_who_joined_before_there_were_topics_reads_soon_after_they_are_the
     await reader.migrate()
     await reader.put(b"a")
     await reader.until(lambda: reader.read == [b"a"])
-
-
-async def test_a_log_made_anew_while_it_is_read_is_read_from_its_start(reader: Reader):
-    await reader.migrate()
-    await reader.put(b"a", b"b", b"c")
-    await reader.app.start()
-    await reader.until(lambda: len(reader.read) == 3)
-    admin = AdminClient({"bootstrap.servers": reader.settings.kafka})
-    deleted = admin.delete_topics([reader.settings.topic_prefix + "clicks"])
-    await asyncio.to_thread(lambda: [each.result(SOON_S) for each in deleted.values()])
-    await reader.migrate()
-    await reader.put(b"d")
-    await reader.until(lambda: reader.read[3:] == [b"d"])
 
 
 async def test_a_batch_that_outlasts_aiokafkas_patience_costs_no_membership(

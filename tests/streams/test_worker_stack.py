@@ -12,6 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from confluent_kafka.admin import AdminClient
 
 from deploy.kafka_server import KafkaServer
 from deploy.ports import free_port
@@ -87,6 +88,13 @@ class Installation:
                 for each in TOPICS.values()
             )
         return self
+
+    def delete(self, *topics: str) -> None:
+        """The topics are gone, and so is what groups committed of them."""
+        admin = AdminClient({"bootstrap.servers": self.settings.kafka})
+        gone = admin.delete_topics([self.settings.topic_prefix + each for each in topics])
+        for each in gone.values():
+            each.result(DEADLINE_S)
 
     def joiner(self, *moment: str, directory: str = "") -> JoinerProcess:
         settings = self.settings
@@ -250,6 +258,20 @@ def test_a_joiner_whose_client_stopped_reading_without_a_word_ends_and_says_so(h
     joiner = here.joiner("deaf")
     assert joiner.ended() == 1
     assert "Kafka's client stopped working: fetching" in joiner.said()
+
+
+def test_a_log_made_anew_under_a_running_joiner_is_read_from_its_start(here: Installation):
+    """Its offsets begin again below what was read of the old one: nothing of it may be taken for known."""
+    here.migrate().feed(STORY)
+    here.joiner()
+    here.waits_for(lambda: here.final() == expected(STORY))
+    here.waits_for(here.committed_all)
+    here.delete("clicks", "postbacks")
+    here.migrate()
+    more = story(2, 41)
+    here.feed(more)
+    here.waits_for(lambda: here.final() == expected(STORY + more))
+    here.waits_for(here.committed_all)
 
 
 def test_poison_is_quarantined_and_the_rest_goes_on(here: Installation):
