@@ -236,8 +236,11 @@ def _states(told: Told) -> Iterator[list[AnyFact]]:
 def _untold(found: Outcome, plain: Outcome) -> Iterator[str]:
     """What stands in the end was told."""
     standing = {
-        (one.conversion_id, one.status) for final in plain.cases.values() for one in final.case.conversions
+        (one.conversion_id, one.status, one.affiliate_id)
+        for final in plain.cases.values()
+        for one in final.case.conversions
     }
     for notice_id, notice in plain.notices.items():
-        if (notice.conversion_id, notice.status) in standing and notice_id not in found.notices:
+        told = notice.conversion_id, notice.status, notice.affiliate_id
+        if told in standing and notice_id not in found.notices:
             yield f"notice missing: {notice.transaction_id} {notice.status}"
