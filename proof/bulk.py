@@ -36,10 +36,10 @@ _EPOCH: Final = 10_000_000  # receipts of one epoch
 class Bulk:
     """So many transactions of one click each, and what is stated about them."""
 
-    def __init__(self, transactions: int, now_ms: int) -> None:
+    def __init__(self, transactions: int, now_ms: int, days: int = DAYS) -> None:
         self.transactions = transactions
-        self._start_ms = now_ms - DAYS * DAY
-        self._step_ms = DAYS * DAY / max(1, transactions)
+        self._start_ms = now_ms - days * DAY
+        self._step_ms = days * DAY / max(1, transactions)
         self._sales = 0
 
     def identifier(self, number: int) -> str:

@@ -9,6 +9,7 @@ Each piece is one synced write with the time that it acted upon. That time never
 then stays too old.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
@@ -39,24 +40,23 @@ class Expirer:
     """Takes pieces out of the states of one process."""
 
     def __init__(self) -> None:
-        self._emptied: dict[tuple[int, bytes], int] = {}
+        self._emptied: Counter[tuple[int, bytes]] = Counter()
 
     def take(self, state: Partition, time_ms: int) -> Gone:
         """The next piece is gone, from the state and sooner or later from the disk."""
         piece = Piece(state, max(time_ms, state.expired.time_ms))
-        gone = piece.gone
         state.apply(piece.changes)
         for topic, kind in _VISITS.items():
-            self._reclaim(state, kind, getattr(gone, topic))
-        self._reclaim(state, layout.STATEMENT, gone.statements)
-        return gone
+            self._emptied[state.number, kind] += getattr(piece.gone, topic)
+        self._emptied[state.number, layout.STATEMENT] += piece.gone.statements
+        return piece.gone
 
-    def _reclaim(self, state: Partition, kind: bytes, count: int) -> None:
-        emptied = self._emptied.get((state.number, kind), 0) + count
-        if emptied >= RECLAIM_AFTER:
-            state.reclaim(kind)
-            emptied = 0
-        self._emptied[state.number, kind] = emptied
+    def reclaim(self, state: Partition) -> None:
+        """Where much was emptied, the disk has it back. Takes seconds; others may use the state meanwhile."""
+        for (number, kind), emptied in self._emptied.items():
+            if number == state.number and emptied >= RECLAIM_AFTER:
+                state.reclaim(kind)
+                self._emptied[number, kind] = 0
 
 
 class Piece:
@@ -82,7 +82,7 @@ class Piece:
         found = self._state.oldest(kind, expiry.oldest_kept_ms(topic, self._time_ms), max(0, self._room))
         if found:
             self.changes.dropped += [("facts", fact_key) for _, fact_key in found]
-            self.changes.forgotten.append(("seen", kind, found[-1][0] + b"\x00"))
+            self.changes.forgotten.append(("seen", found[0][0], found[-1][0] + b"\x00"))
             setattr(self.gone, topic, len(found))
             self._room -= len(found)
 
@@ -118,6 +118,6 @@ class Piece:
 
     def _known_statements(self) -> None:
         oldest_ms = self._time_ms - expiry.STATEMENTS_KEPT_MS
-        if self._state.oldest(layout.STATEMENT, oldest_ms, 1):
+        for first, _ in self._state.oldest(layout.STATEMENT, oldest_ms, 1):
             end = layout.seen_start(layout.STATEMENT, oldest_ms)
-            self.changes.forgotten.append(("seen", layout.STATEMENT, end))
+            self.changes.forgotten.append(("seen", first, end))

@@ -328,7 +328,8 @@ class Joiner:
                 return False
             gone = await asyncio.to_thread(self._expirer.take, partition, time_ms)
             self._metrics.count_gone(gone)
-            return gone.more
+        await asyncio.to_thread(self._expirer.reclaim, partition)
+        return gone.more
 
     def _time_ms(self, partition: Partition) -> int:
         readings = []

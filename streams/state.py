@@ -4,6 +4,7 @@ import contextlib
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 import msgspec
@@ -67,6 +68,7 @@ class Partition:
         self._db = db
         self._family = {name: db.get_column_family(name) for name in FAMILIES}
         self._handle = {name: db.get_column_family_handle(name) for name in FAMILIES}
+        self._reclaiming = Lock()  # RocksDB lets others read and write meanwhile, but not close
         self._synced = WriteOptions()
         self._synced.sync = True
         self._check_format()
@@ -87,11 +89,12 @@ class Partition:
         self._forget_sent(batch)
         with contextlib.suppress(Problem):  # on a full disk: what was sent is then sent again
             self._write(batch)
-        self._handle.clear()
-        for family in self._family.values():
-            family.close()
-        self._family.clear()
-        db, self._db = self._db, None
+        with self._reclaiming:
+            self._handle.clear()
+            for family in self._family.values():
+                family.close()
+            self._family.clear()
+            db, self._db = self._db, None
         db.close()
 
     # Asked for each record
@@ -242,9 +245,11 @@ class Partition:
         self._unsent = []
 
     def reclaim(self, kind: bytes) -> None:
-        """The disk that forgotten receipts of a kind took is the system's again."""
-        end = next(iter(self._scan("seen", kind)), (layout.end_of(kind), b""))[0]
-        self._family["seen"].compact_range(kind, end)
+        """The disk that forgotten receipts of a kind took is the system's again. From any thread."""
+        with self._reclaiming:
+            if self._db is not None:
+                end = next(self._scan("seen", kind), (layout.end_of(kind), b""))[0]
+                self._family["seen"].compact_range(kind, end)
 
     def _forget_sent(self, batch: WriteBatch) -> None:
         first_unsent = self._unsent[0][0] if self._unsent else self._next

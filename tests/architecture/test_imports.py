@@ -20,6 +20,9 @@ MAY_IMPORT = {
     "proof": {"schemas", "service", "console", "deploy"},
 }
 
+# One state alone, without a joiner around it: how it grows cannot be seen from a topic.
+MAY_ALSO = {"proof/churn.py": {"streams"}}
+
 # An outside library and the files that may name it; a name that ends with / is a folder.
 DOORS = {
     "confluent_kafka": {"service/kafka/"},
@@ -124,7 +127,7 @@ def test_a_package_imports_only_what_lies_below_it(package: str) -> None:
         for module, line in imports(path)
         if (other := module.split(".")[0]) in PACKAGES
         and other != package
-        and other not in MAY_IMPORT[package]
+        and other not in MAY_IMPORT[package] | MAY_ALSO.get(name_of(path), set())
     ]
     assert wrong == []
 

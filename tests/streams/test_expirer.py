@@ -14,7 +14,7 @@ from schemas.decisions import Case
 from schemas.facts import AnyFact
 from schemas.reasons import Reason
 from service.kafka import Outgoing, Record
-from streams import expirer
+from streams import expirer, layout
 from streams.batch import Batch
 from streams.decide import decide_transaction
 from streams.expirer import Expirer, Gone
@@ -68,6 +68,7 @@ def expired(state: Partition, day: float) -> Gone:
     taker, whole = Expirer(), Gone()
     while True:
         gone = taker.take(state, NOON_MS + int(day * DAY))
+        taker.reclaim(state)
         for kind in ("impressions", "clicks", "statements"):
             setattr(whole, kind, getattr(whole, kind) + getattr(gone, kind))
         if not gone.more:
@@ -197,6 +198,11 @@ def clocks(state: Partition, *records: tuple[AnyFact, float]) -> dict[str, int]:
     return {topic: each.clock_ms for topic, each in state.positions.items()}
 
 
+def test_what_a_caller_claims_is_no_time(state: Partition):
+    ahead = clocks(state, (postback("t1", 2, **{**at(0), "occurred_at": IN_2099}), 500))
+    assert ahead == {"clicks": 0, "postbacks": NOON_MS}
+
+
 def test_an_event_of_2099_a_collector_in_2099_and_one_ten_days_behind_move_no_clock(state: Partition):
     told = clocks(
         state,
@@ -268,3 +274,9 @@ def test_emptied_ranges_are_compacted(state: Partition, monkeypatch: pytest.Monk
     state._family["seen"].flush()
     assert expired(state, 38).clicks == 99
     assert state._family["seen"].property_int_value("rocksdb.estimate-num-keys") == 1
+
+
+def test_a_state_that_is_closed_has_nothing_to_give_back(fresh: Callable[[], Partition]):
+    state = fresh()
+    state.close()
+    state.reclaim(layout.CLICK)

@@ -117,6 +117,13 @@ async def test_a_statement_after_expiry_is_in_quarantine_and_changes_no_row(tmp_
     assert [each.reason for each in quarantines(rig.kafka.sent)] == [205]
 
 
+async def test_a_visit_older_than_what_is_kept_does_not_enter(joiner: Joiner):
+    await joiner.handle(fetched(click_of(38, 0)))
+    await joiner.expire()
+    await joiner.handle(fetched(click_of(0, 1, "t2")))
+    assert facts_of(joiner, "t2") == 0
+
+
 async def test_clocks_outlive_a_restart(tmp_path: Path):
     rig = Rig(tmp_path)
     joiner = await started(rig)
