@@ -9,9 +9,9 @@ Each piece is one synced write with the time that it acted upon. That time never
 then stays too old.
 """
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import Final
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -24,6 +24,7 @@ STEP_MS: Final = 60_000  # so far a partition's time goes on before anything is 
 # Emptied ranges are compacted: RocksDB itself leaves what nobody writes to, and grew to twice what it held.
 RECLAIM_AFTER: Final = 100_000
 
+_BIRTHS: Final = b"births"
 _VISITS: Final = {"impressions": layout.IMPRESSION, "clicks": layout.CLICK}
 
 
@@ -36,35 +37,45 @@ class Gone(msgspec.Struct):
     more: bool = False
 
 
+class Done(msgspec.Struct):
+    """What was taken out of a state since it was opened.
+
+    ends: of each index, where its deleted entries end: passing over them would take longer with each piece.
+    emptied: by kind, how many receipts since the disk had them back.
+    """
+
+    ends: dict[bytes, bytes] = {}
+    emptied: dict[bytes, int] = {}
+
+
 class Expirer:
     """Takes pieces out of the states of one process."""
 
     def __init__(self) -> None:
-        self._emptied: Counter[tuple[int, bytes]] = Counter()
+        self._done: WeakKeyDictionary[Partition, Done] = WeakKeyDictionary()
 
     def take(self, state: Partition, time_ms: int) -> Gone:
         """The next piece is gone, from the state and sooner or later from the disk."""
-        piece = Piece(state, max(time_ms, state.expired.time_ms))
+        done = self._done.setdefault(state, Done())
+        piece = Piece(state, max(time_ms, state.expired.time_ms), done)
         state.apply(piece.changes)
-        for topic, kind in _VISITS.items():
-            self._emptied[state.number, kind] += getattr(piece.gone, topic)
-        self._emptied[state.number, layout.STATEMENT] += piece.gone.statements
         return piece.gone
 
     def reclaim(self, state: Partition) -> None:
         """Where much was emptied, the disk has it back. Takes seconds; others may use the state meanwhile."""
-        for (number, kind), emptied in self._emptied.items():
-            if number == state.number and emptied >= RECLAIM_AFTER:
-                state.reclaim(kind)
-                self._emptied[number, kind] = 0
+        emptied = self._done.setdefault(state, Done()).emptied
+        for kind in [kind for kind, count in emptied.items() if count >= RECLAIM_AFTER]:
+            state.reclaim(kind)
+            emptied[kind] = 0
 
 
 class Piece:
     """What is to leave next, as changes; writes nothing itself."""
 
-    def __init__(self, state: Partition, time_ms: int) -> None:
+    def __init__(self, state: Partition, time_ms: int, done: Done) -> None:
         self.changes = Changes()
         self.gone = Gone()
+        self._done = done
         self._state = state
         self._time_ms = time_ms
         self._given_up = state.expired.given_up
@@ -73,18 +84,14 @@ class Piece:
             self._visits(topic, kind)
         self._bundles()
         self._memories()
+        self._known(layout.STATEMENT, self._time_ms - expiry.STATEMENTS_KEPT_MS)
         self.gone.more = self._room <= 0
-        if not self.gone.more:
-            self._known_statements()
         self.changes.expired = Expired(time_ms, self._given_up)
 
     def _visits(self, topic: str, kind: bytes) -> None:
-        found = self._state.oldest(kind, expiry.oldest_kept_ms(topic, self._time_ms), max(0, self._room))
-        if found:
-            self.changes.dropped += [("facts", fact_key) for _, fact_key in found]
-            self.changes.forgotten.append(("seen", found[0][0], found[-1][0] + b"\x00"))
-            setattr(self.gone, topic, len(found))
-            self._room -= len(found)
+        found = self._known(kind, expiry.oldest_kept_ms(topic, self._time_ms))
+        self.changes.dropped += [("facts", fact_key) for fact_key in found]
+        setattr(self.gone, topic, len(found))
 
     def _bundles(self) -> None:
         before_ms = self._time_ms - expiry.STATEMENTS_KEPT_MS
@@ -95,9 +102,12 @@ class Piece:
             self._given_up = layout.numbered_key(born_ms, bundle) + b"\x00"
 
     def _memories(self) -> None:
-        for _, bundle, header in self._born(self._time_ms - expiry.REMEMBERED_MS, b"\x00"):
-            if bundle not in self.changes.headers:  # else it was only now given up: the next piece's affair
-                self._drop(self._state.all_of(bundle, header))
+        after = self._done.ends.get(_BIRTHS, b"\x00")
+        for born_ms, bundle, header in self._born(self._time_ms - expiry.REMEMBERED_MS, after):
+            if bundle in self.changes.headers:
+                return  # it was only now given up: the next piece's affair
+            self._drop(self._state.all_of(bundle, header))
+            self._done.ends[_BIRTHS] = layout.numbered_key(born_ms, bundle) + b"\x00"
 
     def _born(self, before_ms: int, after: bytes) -> Iterator[tuple[int, Bundle, Header]]:
         """While there is room; entries that are no longer so are dropped."""
@@ -116,8 +126,13 @@ class Piece:
         self.gone.statements += sum(family == "facts" for family, _ in entries)
         self._room -= len(entries)
 
-    def _known_statements(self) -> None:
-        oldest_ms = self._time_ms - expiry.STATEMENTS_KEPT_MS
-        for first, _ in self._state.oldest(layout.STATEMENT, oldest_ms, 1):
-            end = layout.seen_start(layout.STATEMENT, oldest_ms)
-            self.changes.forgotten.append(("seen", first, end))
+    def _known(self, kind: bytes, before_ms: int) -> list[bytes]:
+        """Of a kind's oldest, where they lie; they are no longer known."""
+        found = self._state.oldest(kind, before_ms, max(0, self._room), self._done.ends.get(kind, kind))
+        if found:
+            # One by one: each range that was deleted at once would slow down every look at what is known.
+            self.changes.dropped += [("seen", seen_key) for seen_key, _ in found]
+            self._done.ends[kind] = found[-1][0] + b"\x00"
+            self._done.emptied[kind] = self._done.emptied.get(kind, 0) + len(found)
+            self._room -= len(found)
+        return [fact_key for _, fact_key in found]

@@ -36,7 +36,7 @@ class Changes(msgspec.Struct):
     resumed, waiting: what no longer waits for a catalog version, then what waits from now on.
     times: (occurred_ms, bundle) of statements under shared identifiers.
     unborn, births: (born_ms, bundle) that is no longer so, then that is so from now on.
-    dropped: family and key. forgotten: family, from this key on, up to before that one.
+    dropped: family and key. expired: how far expiry has come by it.
     """
 
     facts: list[Stored] = []
@@ -51,7 +51,6 @@ class Changes(msgspec.Struct):
     positions: dict[str, Position] = {}
     outbox: list[Outgoing] = []
     dropped: list[tuple[str, bytes]] = []
-    forgotten: list[tuple[str, bytes, bytes]] = []
     expired: Expired | None = None
 
 
@@ -177,9 +176,12 @@ class Partition:
 
     # Asked for expiry
 
-    def oldest(self, kind: bytes, before_ms: int, limit: int) -> list[tuple[bytes, bytes]]:
-        """Of the facts of a kind that were received before then, the first: seen_key and fact_key."""
-        found = self._scan("seen", kind, layout.seen_start(kind, before_ms))
+    def oldest(
+        self, kind: bytes, before_ms: int, limit: int, after: bytes = b"\x00"
+    ) -> list[tuple[bytes, bytes]]:
+        """Of the facts of a kind that were received before then, the first from a key on: its two keys."""
+        end = layout.seen_start(kind, before_ms)
+        found = self._scan("seen", max(after, kind), end)
         return [(key, layout.split_seen(value).fact_key) for key, value in itertools.islice(found, limit)]
 
     def born(self, before_ms: int, limit: int, after: bytes = b"\x00") -> list[tuple[int, Bundle]]:
@@ -214,8 +216,6 @@ class Partition:
         """Changes, positions and what is to be sent are on the disk: all of it, or after a crash nothing."""
         batch = WriteBatch(raw_mode=True)
         handle = self._handle
-        for family, start, end in changes.forgotten:
-            batch.delete_range(start, end, handle[family])
         for family, key in itertools.chain(changes.dropped, _dropped(changes)):
             batch.delete(key, handle[family])
         facts, seen = handle["facts"], handle["seen"]

@@ -179,7 +179,7 @@ def test_an_entry_of_an_earlier_birth_is_only_dropped(state: Partition):
     absorbed(state, postback(**at(5)))
     absorbed(state, postback(sequence=3, **at(1)))
     before = state.cases(Bundle("t1"))
-    changes = expirer.Piece(state, NOON_MS + 2 * DAY).changes
+    changes = expirer.Piece(state, NOON_MS + 2 * DAY, expirer.Done()).changes
     assert changes.dropped == []
     made = Batch(state, decide, NOON_MS)
     made.changes.births.append((NOON_MS - 200 * DAY, Bundle("t1")))

@@ -186,13 +186,9 @@ def test_each_kind_of_fact_has_its_old_end(store: Store):
     assert old == [(each.seen_key, each.key) for each in stored(given[0], given[2])]
     assert state.oldest(layout.CLICK, NOON_MS + 9_000, 1) == old[:1]
 
-    before = layout.seen_start(layout.CLICK, NOON_MS + 9_000)
-    state.apply(
-        Changes(
-            forgotten=[("seen", layout.CLICK, before)],
-            dropped=[("facts", fact_key) for _, fact_key in old],
-        )
-    )
+    assert state.oldest(layout.CLICK, NOON_MS + 9_000, 10, old[0][0] + b"\x00") == old[1:]
+
+    state.apply(Changes(dropped=[each for key, fact in old for each in (("seen", key), ("facts", fact))]))
     assert state.oldest(layout.CLICK, NOON_MS + HOUR_MS, 10) == [
         (each.seen_key, each.key) for each in stored(given[3])
     ]

@@ -18,14 +18,14 @@ from confluent_kafka.admin import AdminClient
 from deploy.kafka_server import KafkaServer
 from deploy.ports import free_port
 from deploy.process import Server
-from schemas import facts
+from schemas import facts, times
 from schemas.decisions import Case
 from schemas.facts import AnyFact
 from schemas.reasons import Reason
-from schemas.topics import FACTS, TOPICS
+from schemas.topics import DAY_MS, FACTS, TOPICS
 from service.kafka import Admin, Outgoing, Producer, Record, TopicSpec, read_range
 from service.settings import Settings
-from streams.app import GROUP
+from streams.app import GROUP, READ
 from tests.streams.joining import TOPICS as TOPIC_OF
 from tests.streams.joining import cases, click, content, decide, last_cases, postback, quarantines
 
@@ -146,7 +146,7 @@ class Installation:
 
     def committed_all(self) -> bool:
         with Admin(self.settings) as admin:
-            ends = admin.end_offsets(FACTS)
+            ends = admin.end_offsets(READ)
             committed = admin.committed(GROUP)
         return all(committed.get(each, (0, ""))[0] == end for each, end in ends.items())
 
@@ -314,7 +314,7 @@ def test_a_replay_sends_each_case_again_with_the_version_that_it_has(here: Insta
 
 @pytest.mark.parametrize("second", ["", "elsewhere"])
 def test_workers_share_the_partitions_and_hand_them_over(here: Installation, second: str):
-    """Of one directory, or each with its own: a state that did not come along is decided again from Kafka."""
+    """Of one directory, or each with its own: a state that did not come along is restored from Kafka."""
     here.migrate().feed(STORY)
     one = here.joiner()
     here.waits_for(lambda: here.final() == expected(STORY))
@@ -345,7 +345,7 @@ def test_a_worker_that_was_killed_is_replaced(here: Installation):
     here.waits_for(lambda: here.final() == expected(STORY + more))
 
 
-def test_a_lost_state_begins_again_and_says_so(here: Installation):
+def test_a_lost_state_is_restored_and_says_so(here: Installation):
     here.migrate().feed(STORY)
     one = here.joiner()
     here.waits_for(lambda: here.final() == expected(STORY))
@@ -355,7 +355,34 @@ def test_a_lost_state_begins_again_and_says_so(here: Installation):
     late = [postback("t1", 9_999, sale_amount=Decimal(500))]
     here.feed(late)
     here.waits_for(lambda: here.final() == expected(STORY + late))
-    assert "no state here, but" in two.said()
+    assert "is lost or stale: restoring" in two.said()
+
+
+def test_what_is_too_old_expires_and_wrong_clocks_change_nothing_for_the_others(here: Installation):
+    now_ms = time.time_ns() // 1_000_000
+
+    def at(days: float) -> dict[str, str]:
+        moment = times.from_ms(now_ms + int(days * DAY_MS))
+        return {"received_at": moment, "occurred_at": moment}
+
+    in_2099 = "2099-01-01T00:00:00.000Z"
+    usual = [click("old", 10, **at(-38)), click("kept", 11, **at(-36))]
+    today = [click(f"t{number}", 100 + number, **at(0)) for number in range(40)]  # in each partition some
+    odd = [
+        click("ahead", 13, received_at=in_2099, occurred_at=in_2099),
+        click("behind", 14, **at(-10)),
+        postback("claims", 15, **{**at(0), "occurred_at": in_2099}),
+    ]
+    here.migrate().feed(usual + odd + today)
+    joiner = here.joiner()
+    here.waits_for(lambda: 'roundtrip_joiner_expired_total{kind="clicks"} 1.0' in joiner.ask("metrics"))
+    here.feed([postback("kept", 20, **at(0)), postback("old", 21, **at(-128))])
+    here.waits_for(here.committed_all)
+    kept = last_cases(here.sent("conversions"))["kept", 0]
+    assert kept.visits == (usual[1],)
+    assert [(each.receipt_id, each.reason) for each in quarantines(here.sent("quarantine"))] == [
+        (postback("old", 21).receipt_id, Reason.TOO_LATE_TO_CORRECT)
+    ]
 
 
 def test_kafka_may_be_absent_at_the_start_and_go_away_later(tmp_path: Path):
