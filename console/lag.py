@@ -19,7 +19,7 @@ from service.settings import Settings
 
 # Who reads what, in the order of the path: the groups of streams.app, sinks.writer and sinks.notifier.
 GROUPS: Mapping[str, tuple[str, ...]] = {
-    "roundtrip-joiner": FACTS,
+    "roundtrip-joiner": (*FACTS, "conversions"),
     "roundtrip-writer": tuple(TABLES_OF_TOPIC),
     "roundtrip-notifier": ("notices",),
 }

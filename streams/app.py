@@ -1,4 +1,4 @@
-"""The Faust app: one agent over all fact topics, whole fetches at a time."""
+"""The Faust app: one agent over all topics that the joiner reads, whole fetches at a time."""
 
 import logging
 import time
@@ -14,6 +14,8 @@ from service.settings import Settings
 from streams.transport import FAUST_LOG, Fetch, FetchTransport, Released, StartAt, WholeFetch
 
 GROUP = "roundtrip-joiner"  # without the prefix
+EMITTED = "conversions"  # what this or another worker sent comes back
+READ = (*FACTS, EMITTED)
 
 Handle = Callable[[Fetch], Awaitable[None]]
 """Takes a whole fetch to its end; what it raises ends the process."""
@@ -54,7 +56,7 @@ def build(settings: Settings, handle: Handle, start_at: StartAt, released: Relea
         stream_processing_timeout=3600.0,
     )
     app.transport = FetchTransport(app, settings, start_at, released)
-    topic = app.topic(*(prefix + name for name in FACTS), schema=WholeFetch())
+    topic = app.topic(*(prefix + name for name in READ), schema=WholeFetch())
 
     @app.agent(topic, name="join", concurrency=1)  # type: ignore[untyped-decorator]  # untyped
     async def join(fetches: Any) -> None:

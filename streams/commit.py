@@ -114,12 +114,15 @@ class CommittingConsumer(driver.Consumer):  # type: ignore[misc]  # untyped
         """Nothing: Faust takes what it did not read for handled."""
 
 
-async def told(kafka: Outage, consumer: Any, offsets: Mapping[TP, int]) -> bool:
+async def told(kafka: Outage, consumer: Any, offsets: Mapping[TP, int], note: str = "") -> bool:
     """Whether Kafka has the offsets now. No answer ends the process: the next commit carries them."""
     try:
         async with asyncio.timeout(COMMIT_S):
             await consumer.commit(
-                {TopicPartition(tp.topic, tp.partition): offset for tp, offset in offsets.items()}
+                {
+                    TopicPartition(tp.topic, tp.partition): (offset, note) if note else offset
+                    for tp, offset in offsets.items()
+                }
             )
     except (CommitFailedError, IllegalStateError):
         return False  # a rebalance was quicker: the next owner reads these records again and knows them

@@ -3,6 +3,9 @@
 The order of effects for a fetch: decide; write state, positions and what is to be sent in one synced write a
 partition number; send and wait for Kafka; only then let the positions be committed. After a crash the state's
 positions are the truth, and what its outbox holds is sent again before anything is read.
+
+A partition whose state is behind what its group committed is restored first (streams.restore), while the
+others go on. What was sent comes back by `conversions`, and so what other workers sent is known.
 """
 
 import asyncio
@@ -18,9 +21,10 @@ from schemas.reasons import Reason
 from schemas.topics import FACTS
 from service import outage
 from service.errors import Problem, RecordsRefused, Unavailable, Unreachable
-from service.kafka import Outgoing, Record, told_together
+from service.kafka import Outgoing, Ranges, Record, told_together
 from service.settings import Settings
-from streams import expiry, layout, logs, placement
+from streams import expiry, layout, logs, placement, restore
+from streams.app import EMITTED, READ
 from streams.batch import Batch, Decide, Tally
 from streams.expirer import STEP_MS, Expirer
 from streams.expiry import Reading
@@ -29,6 +33,7 @@ from streams.layout import Position
 from streams.logs import Logs
 from streams.metrics import Metrics
 from streams.quarantine import quarantined
+from streams.restorer import Job, Restorer, Source
 from streams.state import Partition
 from streams.store import Busy, Store
 from streams.transport import Fetch, Slice
@@ -54,6 +59,9 @@ class Positions(Protocol):
 
     def handled(self, offsets: Mapping[TP, int]) -> None: ...  # noqa: D102  see there
     async def rewind(self, offsets: Mapping[TP, int]) -> None: ...  # noqa: D102  see there
+    async def hold(self, partitions: Iterable[TP]) -> None: ...  # noqa: D102  see there
+    async def go_on(self, offsets: Mapping[TP, int]) -> None: ...  # noqa: D102  see there
+    async def say(self, note: str) -> None: ...  # noqa: D102  see there
 
 
 class Work:
@@ -74,6 +82,7 @@ class Joiner:
         metrics: Metrics,
         fail: Callable[[BaseException], None],
         read_logs: Callable[[Settings], Logs] = logs.read,
+        source: Callable[[Settings], Source] = Ranges,
     ) -> None:
         self.store = Store(settings.dir / "joiner")
         self._settings = settings
@@ -81,6 +90,7 @@ class Joiner:
         self._metrics = metrics
         self._fail = fail
         self._read = read_logs
+        self.restorer = Restorer(settings, metrics, self._keep, self._restored, self._say, source)
         self._open: dict[int, Partition] = {}
         self._next: dict[tuple[str, int], int] = {}
         self._ends: dict[tuple[str, int], int] = {}
@@ -99,7 +109,7 @@ class Joiner:
 
     @property
     def partitions(self) -> list[int]:
-        """The partition numbers that are open here."""
+        """The partition numbers that are open here and whole."""
         return sorted(self._open)
 
     # What Faust calls
@@ -117,6 +127,7 @@ class Joiner:
     async def released(self, revoked: frozenset[TP]) -> None:
         """The states of these partitions are closed: another process may open them."""
         self._assignments += 1
+        await self._stop_restoring()
         async with self._turn:
             for number in {tp.partition for tp in revoked}:
                 try:
@@ -168,6 +179,7 @@ class Joiner:
 
     async def close(self) -> None:
         """All states are closed."""
+        await self._stop_restoring()
         async with self._turn:
             for number in self.partitions:
                 self._close(number)
@@ -181,6 +193,7 @@ class Joiner:
 
     async def _start_at(self, assigned: frozenset[TP]) -> Mapping[TP, int] | None:
         turn = self._assignments
+        await self._stop_restoring()
         found = await self._read_logs()
         numbers = {tp.partition for tp in assigned}
         deadline = time.monotonic() + OPEN_S
@@ -195,12 +208,18 @@ class Joiner:
         if turn != self._assignments:
             return None
         self._logs = found
+        jobs = self._to_restore(found)
         notable: list[str] = []
         offsets = {tp: self._begin(found, tp, notable) for tp in sorted(assigned)}
         if notable:
             log.warning("%s", told_together(notable))
+        if self.consumer:
+            await self.consumer.hold(tp for tp in assigned if tp.partition not in self._open)
         async with self._turn:
             await self._send()
+        if turn != self._assignments:
+            return None
+        self.restorer.begin(jobs)
         self.assigned = True
         return offsets
 
@@ -222,8 +241,11 @@ class Joiner:
         self._metrics.partitions.set(len(self._open))
 
     def _begin(self, found: Logs, tp: TP, notable: list[str]) -> int:
+        """Where to read first; of what is to be restored before, what the group knows already."""
         topic = self._unprefixed(tp.topic)
-        partition = self._open[tp.partition]
+        partition = self._open.get(tp.partition)
+        if partition is None:
+            return max(found.start[topic, tp.partition], found.effective((topic, tp.partition)))
         offset, line = logs.begin(found, (topic, tp.partition), partition.positions.get(topic))
         notable += [line] if line else []
         self._next[topic, tp.partition] = offset
@@ -237,6 +259,61 @@ class Joiner:
             del self._next[key]
         self._metrics.partitions.set(len(self._open))
 
+    # Restoring
+
+    def _to_restore(self, found: Logs) -> list[Job]:
+        """Those of the open partitions that lack what took effect already; they are not open any more."""
+        return [
+            Job(self._open.pop(number), spans)
+            for number in self.partitions
+            if (spans := restore.missing(found, number, self._open[number].positions))
+        ]
+
+    async def _stop_restoring(self) -> None:
+        """What is not whole is closed; the next assignment goes on with it."""
+        for partition in await self.restorer.drop():
+            partition.close()
+
+    def _keep(self, partition: Partition, topic: str, records: Sequence[Record], end: int) -> None:
+        """In a thread of its own: nothing is decided or sent; nor is what a stale outbox holds."""
+        batch = Batch(partition, self._decide, _now_ms(), silent=True)
+        placed, _ = placement.sorted_out(records, self._settings.partitions)
+        restore.forget_unsent(partition, batch.changes)
+        if topic == EMITTED:
+            batch.take_cases(placed)
+        else:
+            batch.absorb(placed)
+        batch.move({topic: Position(end, self._log_of(topic))})
+        partition.apply(batch.changes)
+
+    async def _restored(self, partition: Partition) -> None:
+        """The partition takes part from now on; what only waited for this is decided."""
+        try:
+            async with self._turn:
+                self._open[partition.number] = partition
+                tps = [TP(self._settings.topic_prefix + topic, partition.number) for topic in READ]
+                offsets = {tp: self._begin(self._known_logs(), tp, []) for tp in tps}
+                await self.fence.passed(self._stopping)
+                await self._resume(partition)
+                await self._send()
+            if self.consumer:
+                self.consumer.handled(offsets)
+                await self.consumer.go_on(offsets)
+        except Unavailable as error:
+            log.info("a restored partition is not read on: %s", error)
+
+    async def _say(self, note: str) -> None:
+        if self.consumer:
+            await self.consumer.say(note)
+
+    def _log_of(self, topic: str) -> str:
+        return self._known_logs().identity[topic]
+
+    def _known_logs(self) -> Logs:
+        if self._logs is None:
+            raise RuntimeError("nothing was assigned yet")
+        return self._logs
+
     # A fetch
 
     async def _take(self, fetch: Fetch) -> None:
@@ -246,6 +323,8 @@ class Joiner:
             await self.fence.passed(self._stopping)
             tally = await asyncio.to_thread(self._absorb, self._open[number], part)
             self._metrics.count(tally)
+            if tally.foreign:
+                await self._resume(self._open[number])  # what others sent is taken back
             for topic, position in part.positions.items():
                 self._next[topic, number] = position.offset
                 self._metrics.positions.labels(topic, number).set(position.offset)
@@ -297,7 +376,8 @@ class Joiner:
         batch = Batch(partition, self._decide, _now_ms(), partition.expired.time_ms)
         placed, astray = placement.sorted_out(part.records, self._settings.partitions)
         batch.refuse(astray, "it lies in another partition than its key's: see ROUNDTRIP_PARTITIONS")
-        batch.absorb(placed)
+        batch.take_cases([each for each in placed if each.topic == EMITTED])
+        batch.absorb([each for each in placed if each.topic != EMITTED])
         batch.move(part.positions)
         partition.apply(batch.changes)
         _raise_alarm(batch)

@@ -34,6 +34,9 @@ class Metrics:
         self.partitions = gauge("partitions", "Partition numbers owned")
         self.outbox = gauge("outbox", "Records decided and not yet acknowledged by Kafka")
         self.waiting = gauge("waiting_partitions", "Partitions with transactions whose catalog has not come")
+        self.restored = counter("restored_rows", "Rows read to restore lost or stale states")
+        self.restore_left = gauge("restore_left_rows", "Rows still to be read to restore states")
+        self.restoring = gauge("restoring_partitions", "Partitions whose state is being restored")
         self.positions = gauge("position", "Next offset to read", ("topic", "partition"))
         self.times = gauge("time_seconds", "Unix time by which facts expire", ("partition",))
         self._gone = Counter(

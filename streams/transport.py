@@ -147,6 +147,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # un
         kafka = outage.of(f"Kafka at {self.transport.settings.kafka}")
         return await commit.told(kafka, self._ensure_consumer(), offsets)
 
+    async def say(self, offsets: Mapping[TP, int], note: str) -> None:
+        """Kafka has the note beside these offsets, if it is there to take it."""
+        kafka = outage.of(f"Kafka at {self.transport.settings.kafka}")
+        await commit.told(kafka, self._ensure_consumer(), offsets, note)
+
     def _create_worker_consumer(self, transport: "FetchTransport") -> aiokafka.AIOKafkaConsumer:
         settings = transport.settings
         session_ms = int(settings.kafka_session_s * 1000)
@@ -219,6 +224,21 @@ class Consumer(commit.CommittingConsumer):
             IllegalStateError
         ):  # taken away meanwhile: its next owner knows where to begin
             await self.seek_wait({tp: offset for tp, offset in offsets.items() if tp in self.assignment()})
+
+    async def hold(self, partitions: Iterable[TP]) -> None:
+        """Of what is assigned all but these is read, until `go_on` or the next assignment."""
+        held = set(partitions)
+        self.resume_partitions(self.assignment() - held)
+        self.pause_partitions(held)
+
+    async def go_on(self, offsets: Mapping[TP, int]) -> None:
+        """These are read again, from these offsets on."""
+        await self.rewind(offsets)
+        self.resume_partitions(self.assignment() & offsets.keys())
+
+    async def say(self, note: str) -> None:
+        """What is committed is committed again with a note: from outside, the group is seen to work."""
+        await self._thread.call_thread(self._thread.say, dict(self.point.handled), note)
 
     @faust.Service.task  # type: ignore[untyped-decorator]  # untyped
     async def _look(self) -> None:

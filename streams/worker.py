@@ -107,6 +107,7 @@ class Worker:
         self._life.spawn(self._watch(faust), "faust")
         self._life.spawn(self._resume(), "waiting transactions")
         self._life.spawn(self._expire(), "expiry")
+        self._life.spawn(joiner.restorer.run(), "restoring")
         log.info("joining; state in %s", self._settings.dir / "joiner")
 
     async def _leave(self, faust: Any) -> None:
@@ -166,6 +167,7 @@ class Worker:
         health.check("kafka", lambda: "cannot be reached" if self._kafka.since else "")
         health.check("assigned", lambda: "" if self._joiner.assigned else "no partitions assigned yet")
         health.check("catalog", lambda: "; ".join(self._follower.alarms()))
+        health.check("restoring", lambda: self._joiner.restorer.told())  # noqa: PLW0108  made just before
         health.check("moving", self._stuck)
         health.check("committing", self._uncommitted)
         health.check("waiting", self._waiting)

@@ -18,7 +18,12 @@ from streams.transport import Consumer, ConsumerThread
 from tests.streams.joining import decide
 
 # By moment: the method after which, or before which, the process is no more.
-AFTER = {"stored": (Joiner, "_absorb"), "sent": (Joiner, "_send_once"), "handled": (Consumer, "handled")}
+AFTER = {
+    "kept": (Joiner, "_keep"),
+    "stored": (Joiner, "_absorb"),
+    "sent": (Joiner, "_send_once"),
+    "handled": (Consumer, "handled"),
+}
 BEFORE = {"committing": (ConsumerThread, "_commit")}
 
 

@@ -1,7 +1,7 @@
 """The order of effects: state, then Kafka, then the commit point; and where reading begins."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +19,7 @@ from service.kafka import Outgoing, Record
 from service.settings import Settings
 from streams import joiner as module
 from streams import logs
+from streams.app import EMITTED, READ
 from streams.joiner import Joiner
 from streams.layout import Position
 from streams.logs import Logs
@@ -31,9 +32,9 @@ from tests.streams.joining import NOON_MS, cases, click, decide, postback, quara
 CLICKS, POSTBACKS = TP("clicks", 0), TP("postbacks", 0)
 ASSIGNED = frozenset(TP(topic, number) for topic in FACTS for number in (0, 1))
 LOGS = Logs(
-    {topic: f"cluster:{topic}" for topic in FACTS},
-    {(topic, number): 0 for topic in FACTS for number in (0, 1)},
-    {(topic, number): 100 for topic in FACTS for number in (0, 1)},
+    {topic: f"cluster:{topic}" for topic in READ},
+    {(topic, number): 0 for topic in READ for number in (0, 1)},
+    {(topic, number): 0 if topic == EMITTED else 100 for topic in READ for number in (0, 1)},
     {},
 )
 
@@ -44,6 +45,7 @@ class FakeKafka:
     def __init__(self) -> None:
         self.sent: list[Outgoing] = []
         self.events: list[str] = []
+        self.held: set[TP] = set()
         self.commits: dict[TP, int] = {}
         self.rewound: list[Mapping[TP, int]] = []
         self.answers: list[Exception] = []
@@ -65,6 +67,15 @@ class FakeKafka:
 
     async def rewind(self, offsets: Mapping[TP, int]) -> None:
         self.rewound.append(offsets)
+
+    async def hold(self, partitions: Iterable[TP]) -> None:
+        self.held = set(partitions)
+
+    async def go_on(self, offsets: Mapping[TP, int]) -> None:
+        self.held -= offsets.keys()
+
+    async def say(self, note: str) -> None:
+        self.events.append(note)
 
 
 class Rig:
@@ -348,7 +359,7 @@ KNOWN = Position(40, "cluster:clicks")
     ("known", "changed", "offset", "said"),
     [
         (None, {}, 0, ""),
-        (None, {"committed": {("clicks", 0): 40}}, 0, "no state here, but 40 committed"),
+        (None, {"committed": {("clicks", 0): 40}}, 0, ""),
         (KNOWN, {"committed": {("clicks", 0): 30}}, 40, ""),
         (KNOWN, {"committed": {("clicks", 0): 60}}, 40, ""),
         (Position(100, "cluster:clicks"), {}, 100, ""),
@@ -367,10 +378,13 @@ def test_where_reading_begins(known: Position | None, changed: dict[str, Any], o
 async def test_what_happened_to_all_partitions_is_said_in_one_line(
     rig: Rig, caplog: pytest.LogCaptureFixture
 ):
-    rig.logs = LOGS._replace(committed=dict.fromkeys(LOGS.end, 40))
+    joiner = await rig.started()
+    await joiner.handle(fetch(record(click()), record(postback())))
+    await joiner.close()
+    rig.logs = LOGS._replace(identity={topic: f"other:{topic}" for topic in READ})
     await rig.started()
-    first = "adjustments/0: no state here, but 40 committed; beginning again at offset 0"
-    assert caplog.messages == [f"{first} (and 9 more partitions alike)"]
+    first = "clicks/0: a new log (100 records; 1 were read of the old), read from 0"
+    assert caplog.messages == [f"{first} (and 1 more partitions alike)"]
 
 
 async def test_facts_of_a_new_log_that_are_known_change_nothing(rig: Rig):

@@ -22,7 +22,7 @@ from schemas import facts, times
 from schemas.decisions import Case
 from schemas.facts import AnyFact
 from schemas.reasons import Reason
-from schemas.topics import DAY_MS, FACTS, TOPICS
+from schemas.topics import DAY_MS, TOPICS
 from service.kafka import Admin, Outgoing, Producer, Record, TopicSpec, read_range
 from service.settings import Settings
 from streams.app import GROUP, READ
