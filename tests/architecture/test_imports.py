@@ -81,6 +81,7 @@ PURE = (
     "streams/expiry.py",
     "streams/terms.py",
     "streams/notices.py",
+    "streams/progress.py",
     "sinks/bisect.py",
     "proof/expected.py",
     "proof/ledger.py",

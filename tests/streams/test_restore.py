@@ -1,0 +1,279 @@
+"""What a lost or stale state lacks, how it is read, and what interrupts it."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+from faust.types import TP
+
+from schemas.topics import FACTS
+from service.errors import Problem
+from service.kafka import Record, Stretch
+from streams import placement, restore
+from streams.app import EMITTED, READ
+from streams.joiner import Joiner
+from streams.layout import Position
+from streams.progress import Progress
+from streams.restore import Span
+from streams.store import Store
+from tests.streams.joining import cases, click, content, decide, last_cases, postback, record, version
+from tests.streams.test_worker_joiner import LOGS, Rig, fetch
+
+KNOWN = {topic: Position(40, f"cluster:{topic}") for topic in READ}
+
+
+def committed(offset: int) -> dict[tuple[str, int], int]:
+    return {(topic, 0): offset for topic in FACTS}
+
+
+@pytest.mark.parametrize(
+    ("positions", "group", "emitted", "expected"),
+    [
+        ({}, {}, 0, ()),
+        ({}, {}, 9, (Span(EMITTED, 0, 9),)),
+        ({}, committed(60), 0, tuple(Span(topic, 0, 60) for topic in FACTS)),
+        (KNOWN, committed(30), 50, ()),
+        (KNOWN, committed(40), 50, ()),
+        (KNOWN, committed(60), 50, (Span(EMITTED, 40, 50), *(Span(topic, 40, 60) for topic in FACTS))),
+        (KNOWN, {("clicks", 0): 60}, 50, (Span(EMITTED, 40, 50), Span("clicks", 40, 60))),
+        (KNOWN, committed(101), 50, ()),
+        ({EMITTED: KNOWN[EMITTED]}, {}, 50, (Span(EMITTED, 40, 50),)),
+    ],
+    ids=[
+        "a first start",
+        "only the group was forgotten",
+        "nothing was ever sent",
+        "ahead of the commits",
+        "at the commits",
+        "a stale state",
+        "behind in one topic",
+        "committed in another log",
+        "interrupted before any fact",
+    ],
+)
+def test_what_a_state_lacks(
+    positions: Mapping[str, Position],
+    group: Mapping[tuple[str, int], int],
+    emitted: int,
+    expected: tuple[Span, ...],
+):
+    found = LOGS._replace(committed=group, end={**LOGS.end, (EMITTED, 0): emitted})
+    assert restore.missing(found, 0, positions) == expected
+
+
+class Kept:
+    """Topics in memory, as service.kafka.Ranges reads them. start: the first offset still there."""
+
+    def __init__(self, topics: Mapping[str, list[Record]], start: int = 0, at_once: int = 2) -> None:
+        self.topics = topics
+        self.start = start
+        self.at_once = at_once
+        self.asked = threading.Event()
+        self.may = threading.Event()
+        self.may.set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def read(self, topic: str, partition: int, start: int, end: int, _: int) -> Iterator[Stretch]:
+        mine = [each for each in self.topics.get(topic, []) if each.partition == partition]
+        at = max(start, self.start)
+        if mine and start > mine[-1].offset + 1:
+            at = 0
+        while at < end:
+            self.asked.set()
+            if not self.may.wait(0.01):
+                yield Stretch([], at)
+                continue
+            found = [each for each in mine if at <= each.offset][: self.at_once]
+            if not found:
+                yield Stretch([], mine[-1].offset + 1 if mine else at)
+                return
+            at = found[-1].offset + 1
+            yield Stretch([each for each in found if each.offset < end], at)
+
+
+CLICKS = [record(click(f"t{number}", number), number) for number in range(10)]
+
+
+def taken(source: Any, span: Span) -> list[tuple[int, int]]:
+    """(how many records, the offset after them) of each write."""
+    found: list[tuple[int, int]] = []
+    restore.read(
+        source, 0, [span], lambda _, records, end, __: found.append((len(records), end)), lambda: False
+    )
+    return found
+
+
+def test_a_span_is_written_with_the_offset_after_each_batch():
+    assert taken(Kept({"clicks": CLICKS}), Span("clicks", 1, 6)) == [(2, 3), (2, 5), (1, 6)]
+
+
+def test_what_retention_deletes_meanwhile_is_told_and_passed(caplog: pytest.LogCaptureFixture):
+    assert taken(Kept({"clicks": CLICKS}, start=4), Span("clicks", 1, 6)) == [(2, 6)]
+    assert "clicks/0: records 1 to 3 were deleted before they were restored" in caplog.text
+
+
+def test_compaction_leaves_holes_and_may_take_the_last():
+    compacted = [each._replace(topic=EMITTED) for each in CLICKS[::4]]
+    assert taken(Kept({EMITTED: compacted}), Span(EMITTED, 0, 12))[-1] == (0, 12)
+
+
+@pytest.mark.parametrize("log", [CLICKS[:3], CLICKS[:5]])
+def test_another_log_behind_the_name_ends_it(log: list[Record]):
+    with pytest.raises(Problem, match="another log"):
+        taken(Kept({"clicks": log}), Span("clicks", 5, 9))
+
+
+def test_how_far_it_has_come_is_said_in_words():
+    progress = Progress()
+    assert progress.told(0) == ""
+    progress.expect([8_000_000, 2_000_000], 100)
+    progress.partition_done()
+    progress.read(1_200_000)
+    assert progress.told(115) == "1 of 2 partitions, 1.2 M of 10.0 M facts, 80 000/s, 110 s left"
+    progress.partition_done()
+    assert progress.told(116) == ""
+
+
+# In the joiner
+
+
+@pytest.fixture
+async def decided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
+    """Every key belongs where it lies."""
+    monkeypatch.setattr(placement, "sorted_out", lambda records, _: (list(records), []))
+    return Rig(tmp_path)
+
+
+STATED = [record(postback(f"t{number}", 100 + number), number) for number in range(10)]
+
+
+def sent_as(case_records: list[Any]) -> list[Record]:
+    return [Record(EMITTED, 0, offset, 0, each.key, each.value) for offset, each in enumerate(case_records)]
+
+
+async def lost(rig: Rig, facts: int = 10) -> Kept:
+    """All was decided by another worker whose state is gone; what Kafka holds of it."""
+    joiner = await rig.started()
+    await joiner.handle(fetch(*CLICKS, *STATED))
+    await joiner.close()
+    emitted = sent_as([each for each in rig.kafka.sent if each.topic == EMITTED])
+    rig.kafka.sent.clear()
+    rig.kafka.commits.clear()
+    rig.directory /= "empty"
+    end = LOGS.end | dict.fromkeys([("clicks", 0), ("postbacks", 0)], 10) | {(EMITTED, 0): len(emitted)}
+    group = {("clicks", 0): facts, ("postbacks", 0): facts}
+    rig.logs = LOGS._replace(end=end, committed=group)
+    return Kept({"clicks": CLICKS, "postbacks": STATED, EMITTED: emitted})
+
+
+def restoring(rig: Rig, source: Kept) -> Joiner:
+    made = rig.joiner()
+    made.restorer._source = lambda _: source
+    return made
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not true():  # noqa: ASYNC110  no event says so
+            await asyncio.sleep(0.001)
+
+
+async def whole(joiner: Joiner) -> None:
+    await until(lambda: 0 in joiner.partitions)
+
+
+async def test_a_restored_state_sends_nothing_and_knows_versions(decided: Rig):
+    source = await lost(decided)
+    joiner = restoring(decided, source)
+    run = asyncio.ensure_future(joiner.restorer.run())
+    offsets = await joiner.start_at(frozenset(TP(topic, 0) for topic in READ))
+    assert offsets is not None
+    assert offsets[TP("clicks", 0)] == 10
+    await whole(joiner)
+    assert decided.kafka.sent == []
+    await joiner.handle(fetch(record(postback("t3", 500), 10)))
+    assert [case.version for case in cases(decided.kafka.sent)] == [version(3)]
+    run.cancel()
+    await joiner.close()
+
+
+async def test_nothing_is_read_of_a_partition_until_it_is_whole(decided: Rig):
+    source = await lost(decided)
+    source.may.clear()
+    joiner = restoring(decided, source)
+    run = asyncio.ensure_future(joiner.restorer.run())
+    await joiner.start_at(frozenset(TP(topic, number) for topic in READ for number in (0, 1)))
+    await asyncio.to_thread(source.asked.wait, 10)
+    assert joiner.partitions == [1]
+    assert decided.kafka.held == {TP(topic, 0) for topic in READ}
+    assert joiner.restorer.told().startswith("0 of 1 partitions, 0 of 30 facts")
+    await joiner.handle(fetch(record(postback("t77", 500), 10)))
+    assert decided.kafka.sent == []
+    source.may.set()
+    await whole(joiner)
+    await until(lambda: not decided.kafka.held)
+    run.cancel()
+    await joiner.close()
+
+
+async def test_a_revocation_cuts_a_restore_short_and_the_next_goes_on(decided: Rig):
+    source = await lost(decided)
+    joiner = restoring(decided, source)
+    keep, passed = joiner._keep, threading.Event()
+
+    def slowly(*given: Any) -> None:
+        keep(*given)
+        source.may.clear()
+        passed.set()
+
+    joiner.restorer._keep = slowly
+    run = asyncio.ensure_future(joiner.restorer.run())
+    assigned = frozenset(TP(topic, 0) for topic in READ)
+    await joiner.start_at(assigned)
+    await asyncio.to_thread(passed.wait, 10)
+    await asyncio.wait_for(joiner.released(assigned), 10)
+    state = Store(decided.directory / "joiner").open(0)
+    assert state.positions[EMITTED].offset == 2
+    state.close()
+    joiner.restorer._keep = keep
+    source.may.set()
+    await joiner.start_at(assigned)
+    await whole(joiner)
+    assert decided.kafka.sent == []
+    run.cancel()
+    await joiner.close()
+
+
+async def test_the_outbox_of_an_overtaken_state_is_not_sent_and_its_case_is_decided_anew(decided: Rig):
+    source = await lost(decided)
+    stale = decided.joiner()
+    group, decided.logs = decided.logs, LOGS
+    decided.kafka.there.clear()
+    called = asyncio.Event()
+    decided.kafka.on_send = called.set
+    await stale.start_at(frozenset(TP(topic, 0) for topic in READ))
+    work = asyncio.ensure_future(stale.handle(fetch(STATED[0])))  # without its click
+    await asyncio.wait_for(called.wait(), 10)
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+    await stale.close()
+    decided.kafka.there.set()
+    decided.logs = group
+    joiner = restoring(decided, source)
+    run = asyncio.ensure_future(joiner.restorer.run())
+    await joiner.start_at(frozenset(TP(topic, 0) for topic in READ))
+    assert decided.kafka.sent == []
+    await whole(joiner)
+    await until(lambda: not decided.kafka.held)
+    facts = [click("t0", 0), postback("t0", 100)]
+    last = last_cases(decided.kafka.sent)
+    assert all(content(case).conversions == decide(facts).cases[0] for case in last.values())
+    run.cancel()
+    await joiner.close()
