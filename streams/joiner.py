@@ -244,12 +244,12 @@ class Joiner:
         """Where to read first; of what is to be restored before, what the group knows already."""
         topic = self._unprefixed(tp.topic)
         partition = self._open.get(tp.partition)
+        self._ends[topic, tp.partition] = found.end[topic, tp.partition]
         if partition is None:
             return max(found.start[topic, tp.partition], found.effective((topic, tp.partition)))
         offset, line = logs.begin(found, (topic, tp.partition), partition.positions.get(topic))
         notable += [line] if line else []
         self._next[topic, tp.partition] = offset
-        self._ends[topic, tp.partition] = found.end[topic, tp.partition]
         return offset
 
     def _close(self, number: int) -> None:
