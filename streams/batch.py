@@ -203,7 +203,7 @@ class Batch:
             self._keep(arrivals)
             found = touching.bundles(self._state, transaction_id, visits)
             if len(found) > touching.AT_ONCE or self._silent:
-                self.changes.waiting += [(layout.DUE, bundle) for bundle in found if not self._silent]
+                self.changes.waiting += [(layout.DUE, bundle) for bundle in found]
             else:
                 now |= dict.fromkeys(found)
         return now
@@ -225,7 +225,10 @@ class Batch:
         grown = Header(counted + len(kept), header.statements + len(statements), header.awaits, born_ms)
         self._index(bundle, header, grown, statements)
         if self._silent:
-            self._look_for_unnamed(bundle, [*stored, *(each.fact for each in kept)])
+            whole = [*stored, *(each.fact for each in kept)]
+            # A click that waited for its catalog when the state was lost is in no case yet.
+            visits = self._reading.candidates(whole) if is_shared else []
+            self._look_for_unnamed(bundle, [*whole, *visits])
         else:
             sent = self._sent(bundle) if known else _Sent({}, {})
             grown = self._decided(bundle, grown, stored, kept, sent, again=again)

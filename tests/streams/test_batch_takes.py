@@ -181,6 +181,22 @@ def test_what_waited_for_a_catalog_when_a_state_was_lost_is_decided_after_it_was
     assert (case.version, waiting(state)) == (version(2), [])
 
 
+@pytest.mark.parametrize("name", [BLOG, "d" + BLOG[1:]])
+@pytest.mark.parametrize("turn", [1, -1])
+def test_a_shared_click_that_waited_for_its_catalog_counts_after_the_state_was_filled(
+    fresh: Callable[[], Partition], name: str, turn: int
+):
+    """It is named in no case, and lies before what was committed: nobody else would look at it again."""
+    stated = postback(name, conversion_unique_id="A")
+    sent, _ = absorbed(fresh(), stated)
+    state = fresh()
+    taken(state, sent, silent=True)
+    for fact in (click(name, catalog_version=2), stated)[::turn]:
+        assert absorbed(state, fact, silent=True)[0] == []
+    (case,) = cases(resumed(state, partial(decide, newest_catalog=2)))
+    assert case.conversions[0].click_receipt_id
+
+
 def later(days: float, **changed: object) -> dict[str, object]:
     at = times.from_ms(NOON_MS + int(days * DAY_MS))
     return {"received_at": at, "occurred_at": at, **changed}
