@@ -130,6 +130,15 @@ def test_another_log_behind_the_name_ends_it(log: list[Record]):
         taken(Kept({"clicks": log}), Span("clicks", 5, 9))
 
 
+def test_another_log_that_is_as_long_ends_it_too():
+    class Anew(Kept):
+        def read(self, topic: str, partition: int, start: int, end: int, _: int) -> Iterator[Stretch]:  # noqa: ARG002  begins anew
+            return super().read(topic, partition, 0, end, _)
+
+    with pytest.raises(Problem, match="another log"):
+        taken(Anew({"clicks": CLICKS}), Span("clicks", 5, 9))
+
+
 def test_how_far_it_has_come_is_said_in_words():
     progress = Progress()
     assert progress.told(0) == ""
