@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.kill, pytest.mark.timeout(400)]
 def test_no_kill_and_no_replay_changes_the_result() -> None:
     steps = [step.what for _, _, each in rounds(SEED, WANTED) for step in each]
     assert sum(what in KILLS for what in steps) == WANTED
-    found = list(joiner_kills.played(SEED, WANTED, Ground(shared=True), AT_ONCE))
+    found = list(joiner_kills.played(SEED, WANTED, Ground(), AT_ONCE))
     assert not any(each.sorts for each in found), "\n".join(
         line for each in found for line in (str(each), *each.ended, *each.differences)
     )
