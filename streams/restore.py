@@ -9,17 +9,18 @@ Deciding it again would go through every half-known moment of it once more, and 
 """
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from schemas import decisions
-from schemas.decisions import Case
+from schemas.decisions import Case, Notice
 from schemas.topics import FACTS
 from service.errors import Problem
 from service.kafka import Record, Stretch
 from streams import layout, logs
 from streams.app import EMITTED
-from streams.layout import Emitted, Position
+from streams.layout import Bundle, Emitted, Position
 from streams.logs import Logs
 from streams.state import Changes, Partition
 
@@ -97,15 +98,28 @@ def read(
 def forget_unsent(partition: Partition, changes: Changes) -> None:
     """What a state that others overtook still had to send is not sent: they have sent since.
 
-    Its cases count as never sent, with the versions that they have, and are decided when the state is whole.
+    Its cases count as never sent, with the versions that they have, and are decided when the state is whole;
+    so are its notices: what is then due is sent, and the notifier knows what was told.
     """
+    bundles: defaultdict[str, set[Bundle]] = defaultdict(set)
+    told: list[Notice] = []
     for record in partition.unsent():
         if record.topic == EMITTED:
             case = decisions.decode(EMITTED, record.value)
             assert isinstance(case, Case)  # noqa: S101  what this topic's decoder makes
             bundle = layout.bundle_of(case.transaction_id, case.number)
+            bundles[case.transaction_id].add(bundle)
             changes.cases[bundle, case.goal_id] = Emitted(case.version, b"", record.value)
             changes.waiting.append((layout.DUE, bundle))
+        elif record.topic == "notices":
+            notice = decisions.decode("notices", record.value)
+            assert isinstance(notice, Notice)  # noqa: S101  as above
+            told.append(notice)
+    changes.dropped += [
+        ("notices", layout.notice_key(bundle, notice.notice_id))
+        for notice in told
+        for bundle in bundles[notice.transaction_id]
+    ]
     partition.sent()
 
 

@@ -14,12 +14,24 @@ from service.errors import Problem
 from service.kafka import Record, Stretch
 from streams import placement, restore
 from streams.app import EMITTED, READ
+from streams.batch import Batch
 from streams.joiner import Joiner
-from streams.layout import Position
+from streams.layout import Bundle, Position
 from streams.progress import Progress
 from streams.restore import Span
+from streams.state import Changes
 from streams.store import Store
-from tests.streams.joining import cases, click, content, decide, last_cases, postback, record, version
+from tests.streams.joining import (
+    NOON_MS,
+    cases,
+    click,
+    content,
+    decide,
+    last_cases,
+    postback,
+    record,
+    version,
+)
 from tests.streams.test_worker_joiner import LOGS, Rig, fetch
 
 KNOWN = {topic: Position(40, f"cluster:{topic}") for topic in READ}
@@ -286,3 +298,21 @@ async def test_the_outbox_of_an_overtaken_state_is_not_sent_and_its_case_is_deci
     assert all(content(case).conversions == decide(facts).cases[0] for case in last.values())
     run.cancel()
     await joiner.close()
+
+
+def test_a_notice_that_an_overtaken_state_still_had_to_send_counts_as_unsent(tmp_path: Path):
+    """Else it would be lost: nobody else need have sent it, and this state would think that it was told."""
+    state = Store(tmp_path).open(0)
+    batch = Batch(state, decide, NOON_MS)
+    batch.absorb([record(click("t0", 1)), record(postback("t0", 2))])
+    state.apply(batch.changes)
+    assert [each.topic for each in state.unsent()] == ["conversions", "notices"]
+    assert state.notices(Bundle("t0"))
+    changes = Changes()
+    restore.forget_unsent(state, changes)
+    state.apply(changes)
+    assert state.notices(Bundle("t0")) == {}
+    again = Batch(state, decide, NOON_MS)
+    again.resume([bundle for _, bundle in state.waiting(b"", 10)])
+    assert [each.topic for each in again.changes.outbox] == ["conversions", "notices"]
+    state.close()
