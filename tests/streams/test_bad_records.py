@@ -267,6 +267,18 @@ def real_joiner(here: Installation) -> RealJoiner:
     return process
 
 
+def _is_of_another_time(record: Outgoing) -> bool:
+    """A fact received years ago, or to come: when it is too old rests on how far the other topics are read.
+
+    That is tried where time stands still: above, and in the tests of expiry.
+    """
+    try:
+        fact = facts.decode(record.topic, record.value or b"")
+    except facts.Malformed:
+        return False
+    return abs(times.to_ms(fact.received_at) - times.to_ms(shop.at(0))) > 5 * DAY_MS
+
+
 CATALOG = CatalogVersion(version=1, applied_at=shop.at(0), applied_by="test", catalog=shop.CATALOG)
 
 
@@ -274,7 +286,9 @@ CATALOG = CatalogVersion(version=1, applied_at=shop.at(0), applied_by="test", ca
 def test_a_hundred_thousand_spoiled_records_on_the_real_kafka(here: Installation) -> None:
     here.migrate()
     here.put([Outgoing("catalog", record_key(1), encode_version(CATALOG), 0)])
-    put = spoiled.records(int(os.environ.get("BAD_RECORDS", "100000")))
+    drawn = spoiled.records(int(os.environ.get("BAD_RECORDS", "100000")))
+    put = [each for each in drawn if not _is_of_another_time(each)]
+    assert len(put) > len(drawn) * 0.9
     for start in range(0, len(put), AT_ONCE):
         here.put(put[start : start + AT_ONCE])
     joiner = real_joiner(here)
