@@ -16,9 +16,9 @@ from ingest.receipts import Receipt
 from ingest.request import Knowledge, Request, number, texts
 from schemas import money, times, transaction_id
 from schemas.catalog import Catalog
-from schemas.facts import GOAL_UNRESOLVED, AnyFact, Pixel, Postback
+from schemas.facts import GOAL_UNRESOLVED, UNVERIFIED, AnyFact, Pixel, Postback
 from schemas.reasons import Reason
-from schemas.transaction_id import Keyring, Verdict
+from schemas.transaction_id import Checked, Keyring, Verdict
 
 Kind = Literal["pixel", "iframe", "postback"]
 
@@ -59,7 +59,9 @@ def observe(request: Request, known: Knowledge, kind: Kind) -> Plan:
     )
     if isinstance(found, Result):
         return Plan(result=found, offer_id=offer_id, affiliate_id=affiliate_id)
-    stated = _Stated(request, known, kind, fields, found)
+    if found.verdict is Verdict.UNKNOWN_KEY:
+        fields.problems.append(UNVERIFIED)
+    stated = _Stated(request, known, kind, fields, found.transaction_id)
     contents = _contents(stated)  # before the answer, which names its problems
 
     def build(receipt: Receipt) -> AnyFact:
@@ -72,12 +74,12 @@ def observe(request: Request, known: Knowledge, kind: Kind) -> Plan:
         build=build,
         offer_id=offer_id,
         affiliate_id=affiliate_id,
-        transaction_id=found,
+        transaction_id=found.transaction_id,
     )
 
 
-def _transaction(request: Request, known: Knowledge, kind: Kind, fields: Fields) -> str | Result:
-    """The transaction's canonical ID, or why there is none."""
+def _transaction(request: Request, known: Knowledge, kind: Kind, fields: Fields) -> Checked | Result:
+    """The transaction's ID, genuine or of an unknown key, or why there is none."""
     if fields.conflict:
         detail = f"two different values for {fields.conflict}"
         return Result(ending=Ending.MALFORMED, reason=Reason.CONFLICTING_VALUES, detail=detail)
@@ -86,11 +88,11 @@ def _transaction(request: Request, known: Knowledge, kind: Kind, fields: Fields)
         return _remembered(request, known, fields) if kind != "postback" else _NO_ID
     checked = transaction_id.check(known.keyring, stated)
     if checked.verdict is Verdict.GENUINE:
-        return checked.transaction_id
+        return checked
     if checked.verdict is not Verdict.UNKNOWN_KEY:
         detail = f"the transaction ID is {checked.verdict.value}"
         return Result(ending=Ending.MALFORMED, reason=Reason.INVALID_TRANSACTION_ID, detail=detail)
-    return checked.transaction_id if kind != "postback" else _UNKNOWN_KEY
+    return checked if kind != "postback" else _UNKNOWN_KEY
 
 
 _NO_ID: Final = Result(
@@ -103,7 +105,7 @@ _UNKNOWN_KEY: Final = Result(
 )
 
 
-def _remembered(request: Request, known: Knowledge, fields: Fields) -> str | Result:
+def _remembered(request: Request, known: Knowledge, fields: Fields) -> Checked | Result:
     """The browser's last visit of the offer, or of the advertiser's offers, that the request names."""
     catalog = known.catalog.catalog
     if "offer_id" in fields.values:
@@ -115,7 +117,7 @@ def _remembered(request: Request, known: Knowledge, fields: Fields) -> str | Res
         advertiser_id = number(fields.values.get("advertiser_id", ""))
         offers = {offer.id for offer in catalog.offers_of(advertiser_id)}
     last = cookies.last_visit(request.cookies, offers, known.keyring)
-    return last.transaction_id if last else _NO_ID
+    return Checked(Verdict.GENUINE, last.transaction_id) if last else _NO_ID
 
 
 def _contents(stated: _Stated) -> dict[str, Any]:

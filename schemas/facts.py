@@ -31,6 +31,7 @@ Currency = Annotated[str, msgspec.Meta(pattern=r"^([A-Z]{3})?$(?!\n)")]
 MAX_RECORD_BYTES = 256 * 1024  # over twice the largest fact the edge's limits let through
 
 GOAL_UNRESOLVED = -1
+UNVERIFIED = "transaction_id: signed with a key that the edge did not have yet"  # a problem of a pixel's
 
 
 class Malformed(ValueError):

@@ -266,7 +266,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = 1
     keys: Annotated[
-        str, _about("File of the keys that sign transaction IDs.", "collector keys", "DIR/keys.toml")
+        str,
+        _about(
+            "File of the keys that sign transaction IDs; the joiner verifies with it what an edge could not.",
+            "collector joiner keys",
+            "DIR/keys.toml",
+        ),
     ] = ""
     edge: Annotated[
         str,

@@ -159,10 +159,10 @@ class Batch:
             if header.statements:
                 self._settle(bundle, header, [], again=False)
 
-    def refuse(self, records: Sequence[Record], detail: str) -> None:
+    def refuse(self, records: Sequence[Record], reason: Reason, detail: str) -> None:
         """The changes hold these in quarantine."""
         for record in records:
-            self._refuse(record, Reason.MALFORMED_EVENT, detail)
+            self._refuse(record, reason, detail)
 
     def move(self, positions: Mapping[str, Position]) -> None:
         """The changes hold these positions, with the clocks of their topics as the batch moved them on."""

@@ -23,7 +23,7 @@ from service import outage
 from service.errors import Problem, RecordsRefused, Unavailable, Unreachable
 from service.kafka import Outgoing, Ranges, Record, told_together
 from service.settings import Settings
-from streams import expiry, layout, logs, placement, restore
+from streams import expiry, layout, logs, placement, restore, unverified
 from streams.app import EMITTED, READ
 from streams.batch import Batch, Decide, Tally
 from streams.expirer import STEP_MS, Expirer
@@ -100,6 +100,7 @@ class Joiner:
         self._assignments = 0
         self._failed = False
         self._stopping = asyncio.Event()
+        self.keys: unverified.Keys = lambda: None
         self.sender: Sender | None = None
         self.consumer: Positions | None = None
         self.fence = Fence(settings.kafka_session_s)
@@ -278,6 +279,7 @@ class Joiner:
         """In a thread of its own: nothing is decided or sent; nor is what a stale outbox holds."""
         batch = Batch(partition, self._decide, _now_ms(), silent=True)
         placed, _ = placement.sorted_out(records, self._settings.partitions)
+        placed, _ = unverified.sorted_out(placed, self.keys)
         restore.forget_unsent(partition, batch.changes)
         if topic == EMITTED:
             batch.take_cases(placed)
@@ -375,7 +377,13 @@ class Joiner:
         """In a thread of its own: the health page answers while a batch is decided."""
         batch = Batch(partition, self._decide, _now_ms(), partition.expired.time_ms)
         placed, astray = placement.sorted_out(part.records, self._settings.partitions)
-        batch.refuse(astray, "it lies in another partition than its key's: see ROUNDTRIP_PARTITIONS")
+        placed, forged = unverified.sorted_out(placed, self.keys)
+        batch.refuse(
+            astray,
+            Reason.MALFORMED_EVENT,
+            "it lies in another partition than its key's: see ROUNDTRIP_PARTITIONS",
+        )
+        batch.refuse(forged, Reason.INVALID_TRANSACTION_ID, "the transaction ID is forged")
         batch.take_cases([each for each in placed if each.topic == EMITTED])
         batch.absorb([each for each in placed if each.topic != EMITTED])
         batch.move(part.positions)

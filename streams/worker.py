@@ -14,6 +14,7 @@ from service.catalog_follower import Follower
 from service.errors import Problem, Unreachable
 from service.health import Health
 from service.kafka import Admin, Producer
+from service.key_watch import KeyWatch
 from service.lifetime import Lifetime
 from service.outage import Outage
 from service.settings import Settings
@@ -70,6 +71,7 @@ class Worker:
         self._life.on_close("health", health.close)
         self._follower = Follower(self._settings, on_version=lambda _: self._catalog_came.set())
         self._joiner = Joiner(self._settings, self._decide, Metrics(health.registry), self._life.fail)
+        self._verify()
         self._add_checks(health)
         port = await health.serve(self._settings.host, self._settings.port)
         log.info("health on http://%s:%d/readyz", self._settings.host, port)
@@ -82,6 +84,16 @@ class Worker:
         self._life.on_close("producer", producer.close)
         await self._join()
         await self._life.wait()
+
+    def _verify(self) -> None:
+        """The joiner verifies with the keys that lie here, where it may read them."""
+        try:
+            watch = KeyWatch(self._settings.keys_path)
+        except Problem as problem:
+            log.info("pixels that no edge could verify only wait for their click here: %s", problem)
+            return
+        self._joiner.keys = lambda: watch.keyring
+        self._life.spawn(watch.follow(lambda: None), "keys")
 
     async def _before_the_stop(self, work: Coroutine[Any, Any, None]) -> bool:
         """Whether the work ended before a stop was asked for; a look at an absent Kafka takes 10 s."""

@@ -7,7 +7,7 @@ import pytest
 
 from ingest.cookies import Entry
 from ingest.gate import Asked
-from schemas.facts import GOAL_UNRESOLVED, Pixel, Postback
+from schemas.facts import GOAL_UNRESOLVED, UNVERIFIED, Pixel, Postback
 from schemas.reasons import Reason
 from tests.ingest.fakes import CHROME, NEWER, Bench, get, new_id
 
@@ -104,7 +104,7 @@ async def test_an_id_of_a_key_that_is_not_here_yet_is_unavailable_for_servers_an
     for path in ("/pixel", "/iframe"):
         bench, found = await stated(f"transaction_id={unknown}", path)
         assert found["status"] == 200
-        assert [fact.transaction_id for fact in bench.facts()] == [unknown]
+        assert [(fact.transaction_id, fact.problems) for fact in bench.facts()] == [(unknown, (UNVERIFIED,))]
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ from typing import TypeVar
 
 import msgspec
 
-from schemas import decisions, facts, times
+from schemas import decisions, facts, times, transaction_id
 from schemas.decisions import Case, Conversion, Notice, Quarantine
-from schemas.facts import AnyFact, Click, Postback, Statement
+from schemas.facts import UNVERIFIED, AnyFact, Click, Pixel, Postback, Statement
+from schemas.transaction_id import Keyring
 from service.kafka import Outgoing, Record
 from streams.decide import CatalogMissing
 
@@ -18,7 +19,7 @@ NOON_MS = times.to_ms("2026-11-23T12:00:00.000Z")
 EPOCH = "0000000000000000000test"
 
 
-_Kind = TypeVar("_Kind", Click, Postback)
+_Kind = TypeVar("_Kind", Click, Pixel, Postback)
 
 
 class Verdict(msgspec.Struct):
@@ -83,6 +84,12 @@ def postback(transaction: str = "t1", sequence: int = 2, **changed: object) -> P
     return _made(Postback, transaction, sequence, {"kind": "postback", "sale_amount": Decimal(9)} | changed)
 
 
+def unverified_pixel(signs: Keyring, sequence: int) -> Pixel:
+    """As an edge ships one whose ID names a key that it lacks."""
+    stated = transaction_id.make(signs, NOON_MS, sequence.to_bytes(7))
+    return _made(Pixel, stated, sequence, {"kind": "pixel", "problems": (UNVERIFIED,)})
+
+
 def _made(kind: type[_Kind], transaction: str, sequence: int, changed: dict[str, object]) -> _Kind:
     at = times.from_ms(NOON_MS + 1_000 * sequence)
     common = {
@@ -96,7 +103,7 @@ def _made(kind: type[_Kind], transaction: str, sequence: int, changed: dict[str,
     return kind(**(common | changed))
 
 
-TOPICS = {Click: "clicks", Postback: "postbacks"}
+TOPICS = {Click: "clicks", Pixel: "pixels", Postback: "postbacks"}
 
 
 def record(fact: AnyFact, offset: int = 0, partition: int = 0) -> Record:

@@ -164,7 +164,7 @@ def test_spoiled_records_never_stop_a_batch_and_lose_nothing(tmp_path: Path, see
         for start in range(0, len(mine), 97):
             batch = Batch(state, lambda known: decide_transaction(known, HISTORY), NOON_MS)
             placed, astray = sorted_out(mine[start : start + 97], PARTITIONS)
-            batch.refuse(astray, "elsewhere")
+            batch.refuse(astray, Reason.MALFORMED_EVENT, "elsewhere")
             batch.absorb(placed)
             state.apply(batch.changes)
             state.sent()

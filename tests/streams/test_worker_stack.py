@@ -23,11 +23,24 @@ from schemas.decisions import Case
 from schemas.facts import AnyFact
 from schemas.reasons import Reason
 from schemas.topics import DAY_MS, TOPICS
+from schemas.transaction_id import Keyring
+from service import keys, rotation
 from service.kafka import Admin, Outgoing, Producer, Record, TopicSpec, read_range
+from service.keys import KeyFile
 from service.settings import Settings
 from streams.app import GROUP, READ
+from tests.streams.joining import (
+    NOON_MS,
+    cases,
+    click,
+    content,
+    decide,
+    last_cases,
+    postback,
+    quarantines,
+    unverified_pixel,
+)
 from tests.streams.joining import TOPICS as TOPIC_OF
-from tests.streams.joining import cases, click, content, decide, last_cases, postback, quarantines
 
 pytestmark = pytest.mark.stack
 
@@ -210,6 +223,20 @@ def expected(given: Sequence[AnyFact]) -> dict[tuple[str, int], Case]:
 
 
 STORY = story(40)
+
+
+def test_an_id_that_no_edge_could_verify_is_verified_by_the_joiner(here: Installation):
+    keys.write(here.settings.keys_path, rotation.added(KeyFile(), keys.new_secret(), NOON_MS)[0])
+    ring = keys.keyring(here.settings.keys_path)
+    genuine = unverified_pixel(ring, 1)
+    forged = unverified_pixel(Keyring({ring.signing: b"made up by a stranger" * 2}, ring.signing), 2)
+    here.migrate().feed([genuine, forged])
+    here.joiner()
+    here.waits_for(here.committed_all)
+    assert [(each.receipt_id, each.reason) for each in quarantines(here.sent("quarantine"))] == [
+        (forged.receipt_id, Reason.INVALID_TRANSACTION_ID)
+    ]
+    assert [transaction for transaction, _ in here.final()] == [genuine.transaction_id]
 
 
 def test_facts_of_all_topics_meet_and_a_stop_is_ordered(here: Installation):

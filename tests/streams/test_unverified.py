@@ -1,0 +1,35 @@
+"""A pixel whose ID no edge could verify is verified by the joiner."""
+
+import msgspec
+import pytest
+
+from schemas.transaction_id import Keyring
+from service.kafka import Record
+from streams.unverified import sorted_out
+from tests.streams.joining import NOON_MS, unverified_pixel
+
+OLD, NEW = b"the key of all edges" * 2, b"the key that one edge lacks" * 2
+RING = Keyring({1: OLD, 2: NEW}, 2)
+STRANGER = Keyring({1: OLD, 2: b"a key that somebody made up" * 2}, 2)
+
+
+def told(keyring: Keyring, *, verified: bool = False, topic: str = "pixels") -> Record:
+    """A pixel as an edge that lacks key 2 ships it, of an ID that this ring signed."""
+    fact = unverified_pixel(keyring, 7)
+    if verified:
+        fact = msgspec.structs.replace(fact, problems=())
+    return Record(topic, 0, 7, NOON_MS, fact.transaction_id.encode(), msgspec.json.encode(fact))
+
+
+def test_only_an_id_that_no_edge_verified_and_whose_signature_is_wrong_is_forged() -> None:
+    genuine, forged = told(RING), told(STRANGER)
+    verified, posted = told(STRANGER, verified=True), told(STRANGER, topic="postbacks")
+    assert sorted_out([genuine, forged, verified, posted], lambda: RING) == (
+        [genuine, verified, posted],
+        [forged],
+    )
+
+
+@pytest.mark.parametrize("keys", [None, Keyring({1: OLD}, 1)])
+def test_what_cannot_be_verified_here_either_is_kept(keys: Keyring | None) -> None:
+    assert sorted_out([told(STRANGER)], lambda: keys) == ([told(STRANGER)], [])
