@@ -41,7 +41,12 @@ test: setup chromium  ## everything: lint, types, all tests with the real Kafka,
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/ruff format --check --quiet $(CODE)
 	@$(BIN)/mypy
+ifeq ($(ARGS),)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile -m "not kill"
+	@$(BIN)/python -m pytest -m kill
+else
 	@$(BIN)/python -m pytest $(ARGS)
+endif
 
 bench: setup  ## what it costs: CPU-seconds per 1 000 events and resident memory by process
 	@$(BIN)/python -m proof.bench $(ARGS)
