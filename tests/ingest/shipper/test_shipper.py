@@ -98,21 +98,24 @@ async def test_the_metrics_say_what_waits(edge: Edge, kafka: FakeKafka, shipper:
 async def test_a_disk_that_hangs_while_what_waits_is_measured_holds_up_nobody(
     edge: Edge, kafka: FakeKafka, shipper: Shipper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(asyncio, "to_thread", asyncio.threads.to_thread)
     kafka.hold = True
-    hanging, go_on = threading.Event(), threading.Event()
+    hanging, go_on, too_long = threading.Event(), threading.Event(), threading.Event()
 
     def hangs(*_: object) -> Backlog:
         hanging.set()
-        assert go_on.wait(10)
+        if not go_on.wait(10):
+            too_long.set()  # nobody could go on meanwhile
         return Backlog()
 
     monkeypatch.setattr(Measure, "backlog", hangs)
     start(shipper)
     edge.accept(5)
     try:
-        await until(hanging.is_set)  # in the loop this would never be asked
+        await until(hanging.is_set)
         kafka.release()
         await until(lambda: len(kafka.receipts) == 5)
+        assert not too_long.is_set()
     finally:
         go_on.set()
 
