@@ -32,7 +32,8 @@ T = TypeVar("T")
 class Admin:
     """What is known of and done to topics and groups; everything blocks, at most deadline_s a call.
 
-    Unreachable where Kafka does not answer. Use as a context manager, or close.
+    Unreachable where Kafka does not answer, or has just lost what was asked about; any other error that it
+    answers with is a Problem. Use as a context manager, or close.
     """
 
     def __init__(self, settings: Settings, deadline_s: float = 10.0) -> None:
@@ -49,7 +50,14 @@ class Admin:
         """Nothing to do: the client goes with the last reference."""
 
     def _answer(self, future: Any) -> Any:
-        """What Kafka answered; that it did ends an outage."""
+        """What Kafka answered; Problem where that is an error."""
+        try:
+            return self._told(future)
+        except ck.KafkaException as error:
+            raise self._refused(error) from error
+
+    def _told(self, future: Any) -> Any:
+        """What Kafka answered, KafkaException where that is an error; that it did ends an outage."""
         self._client.poll(0)  # its complaints gather until somebody takes them: 1 MB a minute of an outage
         try:
             answer = future.result(self._deadline_s)
@@ -70,6 +78,11 @@ class Admin:
             f"Kafka at {self._settings.kafka} cannot be reached (no answer in {self._deadline_s:.0f} s);"
             " is it running, and is ROUNDTRIP_KAFKA right?"
         )
+
+    def _refused(self, error: ck.KafkaException) -> Problem:
+        """What a person is told of an answer that nobody expected: no rights, a topic that has just gone."""
+        why = f"Kafka at {self._settings.kafka} answers: {sentence(error.args[0])}"
+        return Unreachable(why) if error.args[0].code() in NO_TOPIC else Problem(why)
 
     def check(self) -> str:
         """The cluster's ID: a broker answered."""
@@ -96,11 +109,11 @@ class Admin:
 
     def _if_there(self, future: Any) -> Any:
         try:
-            return self._answer(future)
+            return self._told(future)
         except ck.KafkaException as error:
             if error.args[0].code() in NO_TOPIC:
                 return None
-            raise
+            raise self._refused(error) from error
 
     def _configs(self, topics: Iterable[str]) -> dict[str, dict[str, str]]:
         resources = [cka.ConfigResource(cka.ConfigResource.Type.TOPIC, name) for name in topics]
@@ -144,7 +157,7 @@ class Admin:
         )
         for name, future in futures.items():
             try:
-                self._answer(future)
+                self._told(future)
             except ck.KafkaException as error:
                 if error.args[0].code() != ck.KafkaError.TOPIC_ALREADY_EXISTS:  # another migrate was quicker
                     raise Problem(
@@ -206,7 +219,7 @@ class Admin:
     def _listed(self, asked: dict[Any, Any]) -> dict[Partition, int]:
         futures = self._client.list_offsets(asked, request_timeout=self._deadline_s)
         return {
-            (each.topic.removeprefix(self._prefix), each.partition): int(self._answer(future).offset)
+            (each.topic.removeprefix(self._prefix), each.partition): int(self._told(future).offset)
             for each, future in futures.items()
         }
 
@@ -219,7 +232,7 @@ class Admin:
             except ck.KafkaException as error:
                 code = error.args[0].code()
                 if code not in SILENT and code not in MOVING:
-                    raise
+                    raise self._refused(error) from error
                 if time.monotonic() > ends:
                     raise self._unreachable() from error
                 time.sleep(0.1)

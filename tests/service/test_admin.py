@@ -1,0 +1,62 @@
+"""What the administrator makes of Kafka's errors: none of the library's own leaves it."""
+
+from concurrent.futures import Future
+from typing import Any
+
+import confluent_kafka as ck
+import pytest
+
+from service.errors import Problem, Unreachable
+from service.kafka import Admin
+from service.settings import Settings
+
+FOREIGN = [ck.KafkaError.TOPIC_AUTHORIZATION_FAILED, ck.KafkaError._STATE]
+GONE = [ck.KafkaError.UNKNOWN_TOPIC_OR_PART, ck.KafkaError._UNKNOWN_PARTITION]
+
+
+@pytest.fixture
+def admin() -> Admin:
+    return Admin(Settings(kafka="127.0.0.1:1"), deadline_s=1.0)
+
+
+def failing(code: int) -> Any:
+    raise ck.KafkaException(ck.KafkaError(code))
+
+
+def failed(code: int) -> Future[Any]:
+    made: Future[Any] = Future()
+    made.set_exception(ck.KafkaException(ck.KafkaError(code)))
+    return made
+
+
+@pytest.mark.parametrize("code", FOREIGN)
+def test_an_error_that_nobody_expects_is_a_problem_in_words(admin: Admin, code: int) -> None:
+    words = ck.KafkaError(code).str().removesuffix(".")
+    for ask in (lambda: admin._settled(lambda: failing(code)), lambda: admin._answer(failed(code))):
+        with pytest.raises(Problem, match=words) as found:
+            ask()
+        assert not isinstance(found.value, Unreachable)
+
+
+@pytest.mark.parametrize("code", FOREIGN)
+def test_a_look_whether_a_topic_is_there_says_the_same(admin: Admin, code: int) -> None:
+    with pytest.raises(Problem, match="answers"):
+        admin._if_there(failed(code))
+
+
+@pytest.mark.parametrize("code", GONE)
+def test_a_topic_that_went_between_two_questions_may_come_back(admin: Admin, code: int) -> None:
+    with pytest.raises(Unreachable):
+        admin._settled(lambda: failing(code))
+    assert admin._if_there(failed(code)) is None
+
+
+def test_while_a_leader_moves_it_is_asked_again(admin: Admin) -> None:
+    codes = [ck.KafkaError.NOT_COORDINATOR, ck.KafkaError._TRANSPORT]
+    assert admin._settled(lambda: failing(codes.pop()) if codes else "said") == "said"
+
+
+def test_a_leader_that_moves_for_ever_counts_as_no_answer() -> None:
+    admin = Admin(Settings(kafka="127.0.0.1:1"), deadline_s=0.01)
+    with pytest.raises(Unreachable, match="no answer"):
+        admin._settled(lambda: failing(ck.KafkaError.NOT_COORDINATOR))
