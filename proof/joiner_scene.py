@@ -80,7 +80,7 @@ class Feeder:
     def _main(self) -> None:
         try:
             asyncio.run(self._ship())
-        except BaseException as error:  # noqa: BLE001  the caller raises it
+        except Exception as error:  # noqa: BLE001  any, else the thread dies unheard; `finish` raises it
             self._failed = error
 
     async def _ship(self) -> None:

@@ -294,7 +294,7 @@ class Batch:
             return self._set_aside(bundle, header, missing.version, again=again)
         except MemoryError:
             raise
-        except Exception as error:  # noqa: BLE001  rule 7: one bundle must not hold up all others
+        except Exception as error:  # noqa: BLE001  rule 7: a bug may raise anything; alarm, and quarantine
             self._alarm(bundle, header, error, kept)
             return self._set_aside(bundle, header, layout.MENDED, again=again)
         version = self._sending.decided(bundle, _number(whole), header.facts, verdict, sent.cases)

@@ -60,7 +60,7 @@ def _telling(method: Callable[..., Any]) -> Callable[..., Any]:
     def telling(state: Any, *args: Any, **kwargs: Any) -> Any:
         try:
             return method(state, *args, **kwargs)
-        except Exception as error:
+        except Exception as error:  # RocksDB's own have no class of theirs; any other is raised on
             if is_of_state(error):
                 raise problem(state.path, error) from error
             raise
