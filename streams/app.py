@@ -11,7 +11,9 @@ from faust.app.base import BootStrategy
 
 from schemas.topics import FACTS
 from service.settings import Settings
-from streams.transport import FAUST_LOG, Fetch, FetchTransport, Released, StartAt, WholeFetch
+from streams.client import FAUST_LOG
+from streams.fetch import Fetch, WholeFetch
+from streams.transport import FetchTransport, Released, StartAt
 
 GROUP = "roundtrip-joiner"  # without the prefix
 EMITTED = "conversions"  # what this or another worker sent comes back

@@ -21,6 +21,7 @@ from service.settings import Settings
 from streams import app, decide
 from streams.joiner import Joiner
 from streams.metrics import Metrics
+from streams.unverified import Keys
 
 if TYPE_CHECKING:
     from streams.transport import Consumer
@@ -70,8 +71,9 @@ class Worker:
         health = Health("joiner")
         self._life.on_close("health", health.close)
         self._follower = Follower(self._settings, on_version=lambda _: self._catalog_came.set())
-        self._joiner = Joiner(self._settings, self._decide, Metrics(health.registry), self._life.fail)
-        self._verify()
+        self._joiner = Joiner(
+            self._settings, self._decide, Metrics(health.registry), self._life.fail, keys=self._keys()
+        )
         self._add_checks(health)
         port = await health.serve(self._settings.host, self._settings.port)
         log.info("health on http://%s:%d/readyz", self._settings.host, port)
@@ -80,20 +82,20 @@ class Worker:
         self._follower.start()
         if not await self._before_the_stop(self._topics_are_there()):
             return
-        self._joiner.sender = producer = Producer(self._settings, linger_ms=LINGER_MS)
+        self._joiner.ties.sender = producer = Producer(self._settings, linger_ms=LINGER_MS)
         self._life.on_close("producer", producer.close)
         await self._join()
         await self._life.wait()
 
-    def _verify(self) -> None:
-        """The joiner verifies with the keys that lie here, where it may read them."""
+    def _keys(self) -> Keys:
+        """The keys that lie here, as they are from time to time; none where it may not read them."""
         try:
             watch = KeyWatch(self._settings.keys_path)
         except Problem as problem:
             log.info("pixels that no edge could verify only wait for their click here: %s", problem)
-            return
-        self._joiner.keys = lambda: watch.keyring
+            return lambda: None
         self._life.spawn(watch.follow(lambda: None), "keys")
+        return lambda: watch.keyring
 
     async def _before_the_stop(self, work: Coroutine[Any, Any, None]) -> bool:
         """Whether the work ended before a stop was asked for; a look at an absent Kafka takes 10 s."""
@@ -110,8 +112,8 @@ class Worker:
     async def _join(self) -> None:
         joiner = self._joiner
         faust = app.build(self._settings, joiner.handle, joiner.start_at, joiner.released)
-        joiner.consumer = self._consumer = faust.consumer
-        joiner.fence = faust.transport.fence
+        joiner.ties.consumer = self._consumer = faust.consumer
+        joiner.ties.fence = faust.transport.fence
         self._life.on_close("faust", lambda: self._leave(faust))
         self._life.spawn(joined(faust, self._kafka), "joining")
         if not await self._before_the_stop(faust.start()):
@@ -119,7 +121,7 @@ class Worker:
         self._life.spawn(self._watch(faust), "faust")
         self._life.spawn(self._resume(), "waiting transactions")
         self._life.spawn(self._expire(), "expiry")
-        self._life.spawn(joiner.restorer.run(), "restoring")
+        self._life.spawn(joiner.assignment.restorer.run(), "restoring")
         log.info("joining; state in %s", self._settings.dir / "joiner")
 
     async def _leave(self, faust: Any) -> None:
@@ -177,9 +179,11 @@ class Worker:
 
     def _add_checks(self, health: Health) -> None:
         health.check("kafka", lambda: "cannot be reached" if self._kafka.since else "")
-        health.check("assigned", lambda: "" if self._joiner.assigned else "no partitions assigned yet")
+        health.check(
+            "assigned", lambda: "" if self._joiner.assignment.begun else "no partitions assigned yet"
+        )
         health.check("catalog", lambda: "; ".join(self._follower.alarms()))
-        health.check("restoring", lambda: self._joiner.restorer.told())  # noqa: PLW0108  made just before
+        health.check("restoring", lambda: self._joiner.assignment.restorer.told())  # noqa: PLW0108  made later
         health.check("moving", self._stuck)
         health.check("committing", self._uncommitted)
         health.check("waiting", self._waiting)

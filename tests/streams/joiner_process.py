@@ -13,15 +13,17 @@ from service import lifetime
 from service.errors import Problem
 from service.settings import Settings
 from streams import worker
-from streams.joiner import Joiner
-from streams.transport import Consumer, ConsumerThread
+from streams.client import ConsumerThread
+from streams.outbox import Outbox
+from streams.storing import Storing
+from streams.transport import Consumer
 from tests.streams.joining import decide
 
 # By moment: the method after which, or before which, the process is no more.
 AFTER = {
-    "kept": (Joiner, "_keep"),
-    "stored": (Joiner, "_absorb"),
-    "sent": (Joiner, "_send_once"),
+    "kept": (Storing, "keep"),
+    "stored": (Storing, "absorb"),
+    "sent": (Outbox, "_send_once"),
     "handled": (Consumer, "handled"),
 }
 BEFORE = {"committing": (ConsumerThread, "_commit")}

@@ -7,10 +7,10 @@ import pytest
 from schemas import times
 from schemas.topics import FACTS
 from service.kafka import Record
+from streams.fetch import Fetch
 from streams.joiner import Joiner
 from streams.layout import Bundle
 from streams.logs import Logs
-from streams.transport import Fetch
 from tests.streams.joining import NOON_MS, click, postback, quarantines, record
 from tests.streams.test_worker_joiner import Rig
 from tests.streams.test_worker_joiner import fetch as slices_of
@@ -59,7 +59,7 @@ def fetched(*records: Record, log_end: int = 0) -> Fetch:
 
 
 def facts_of(joiner: Joiner, transaction: str = "t1") -> int:
-    return len(joiner._open[0].facts(transaction))
+    return len(joiner.assignment.open[0].facts(transaction))
 
 
 async def test_what_is_too_old_leaves_also_where_nothing_new_comes(joiner: Joiner):
@@ -110,7 +110,7 @@ async def test_a_statement_after_expiry_is_in_quarantine_and_changes_no_row(tmp_
     await joiner.handle(fetched(statement_of(0, 0)))
     await joiner.handle(fetched(click_of(128, 0, "t2")))
     await joiner.expire()
-    assert joiner._open[0].cases(Bundle("t1")) == {}
+    assert joiner.assignment.open[0].cases(Bundle("t1")) == {}
     rig.kafka.sent.clear()
     await joiner.handle(fetched(statement_of(128, 1)))
     assert [each.topic for each in rig.kafka.sent] == ["quarantine"]

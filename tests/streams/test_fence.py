@@ -18,9 +18,9 @@ from service.outage import Outage
 from service.settings import Settings
 from streams import app
 from streams import fence as module
+from streams.client import ConsumerThread
 from streams.fence import Fence, Fenced
 from streams.joiner import Joiner
-from streams.transport import ConsumerThread
 from streams.worker import Worker
 from tests.streams.joining import cases, postback, record
 from tests.streams.test_worker_joiner import Rig, fetch
@@ -210,9 +210,9 @@ def test_a_member_that_kafka_forgot_is_out_and_joins_anew(fence: Fence) -> None:
 
 def shut(joiner: Joiner) -> Fence:
     """The joiner's fence, shut."""
-    joiner.fence = Fence(SESSION_S, Clock())
-    joiner.fence.confirmed(Clock.now_s - SESSION_S - 1)
-    return joiner.fence
+    joiner.ties.fence = Fence(SESSION_S, Clock())
+    joiner.ties.fence.confirmed(Clock.now_s - SESSION_S - 1)
+    return joiner.ties.fence
 
 
 async def test_behind_a_shut_fence_nothing_is_written_or_sent_until_the_group_answers(
@@ -222,7 +222,7 @@ async def test_behind_a_shut_fence_nothing_is_written_or_sent_until_the_group_an
     rig = Rig(tmp_path)
     joiner = await rig.started()
     fence = shut(joiner)
-    absorb, came = joiner._absorb, asyncio.Event()
+    absorb, came = joiner._storing.absorb, asyncio.Event()
     written: list[bool] = []
 
     def absorbed(*given: Any) -> Any:
@@ -233,7 +233,7 @@ async def test_behind_a_shut_fence_nothing_is_written_or_sent_until_the_group_an
         came.set()
         await asyncio.tasks.__sleep0()  # type: ignore[attr-defined]
 
-    joiner._absorb = absorbed  # type: ignore[method-assign]
+    joiner._storing.absorb = absorbed  # type: ignore[method-assign]
     monkeypatch.setattr(module.asyncio, "sleep", waited)
     work = asyncio.ensure_future(joiner.handle(fetch(record(postback()))))
     await asyncio.wait_for(
@@ -252,14 +252,14 @@ async def test_what_was_written_before_it_shut_is_not_sent_behind_it(
     monkeypatch.setattr(module, "POLL_S", 0.0)
     rig = Rig(tmp_path)
     joiner = await rig.started()
-    absorb = joiner._absorb
+    absorb = joiner._storing.absorb
 
     def absorbed(*given: Any) -> Any:
         tally = absorb(*given)
-        joiner.fence.lost()
+        joiner.ties.fence.lost()
         return tally
 
-    joiner._absorb = absorbed  # type: ignore[method-assign]
+    joiner._storing.absorb = absorbed  # type: ignore[method-assign]
     await asyncio.wait_for(joiner.handle(fetch(record(postback()))), 10)
     assert (rig.kafka.events, rig.failures) == ([], [])
     await joiner.close()
@@ -275,6 +275,22 @@ async def test_who_is_out_drops_what_is_in_work_and_does_not_end(
     await joiner.handle(fetch(record(postback())))
     assert (rig.kafka.events, rig.failures) == ([], [])
     assert "Kafka gave this worker's partitions to others" in caplog.text
+
+
+async def test_who_is_out_and_tries_what_waits_does_not_end_either(tmp_path: Path) -> None:
+    """Both are due when a process that was held still goes on: the fetch in work, and what waits."""
+    rig = Rig(tmp_path)
+    joiner = await rig.started()
+    absorb = joiner._storing.absorb
+
+    def absorbed(*given: Any) -> None:
+        absorb(*given)
+        joiner.ties.fence.lost()
+
+    joiner._storing.absorb = absorbed  # type: ignore[method-assign]
+    await joiner.handle(fetch(record(postback())))
+    assert await joiner.resume() == 0
+    assert (rig.kafka.events, rig.failures) == ([], [])
 
 
 async def test_the_consumer_tells_it_from_its_start(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,7 +311,8 @@ async def test_the_worker_gives_the_joiner_the_fence_that_the_consumer_tells(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     told = Fence(SESSION_S)
-    joiner = SimpleNamespace(handle=None, start_at=None, released=None, fence=None)
+    ties = SimpleNamespace(fence=None)
+    joiner = SimpleNamespace(handle=None, start_at=None, released=None, ties=ties)
     made = Worker.__new__(Worker)
     made._joiner, made._settings, made._kafka = joiner, Settings(), Outage("Kafka")  # type: ignore[assignment]
     made._life = SimpleNamespace(  # type: ignore[assignment]
@@ -309,4 +326,4 @@ async def test_the_worker_gives_the_joiner_the_fence_that_the_consumer_tells(
     faust = SimpleNamespace(consumer=None, transport=SimpleNamespace(fence=told), start=start)
     monkeypatch.setattr(app, "build", lambda *_: faust)
     await asyncio.wait_for(made._join(), 10)
-    assert joiner.fence is told
+    assert ties.fence is told

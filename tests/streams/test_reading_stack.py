@@ -14,7 +14,7 @@ from schemas.topics import FACTS
 from service.kafka import Admin, TopicSpec
 from service.settings import Settings
 from streams import app
-from streams.transport import Fetch
+from streams.fetch import Fetch
 
 pytestmark = pytest.mark.stack
 

@@ -23,7 +23,7 @@ from mode.threads import MethodQueue
 
 from streams.transport import WRITTEN_FOR
 
-# By the digest of its source: what transport.py, commit.py, fence.py and liveness.py in streams/ stand on.
+# By the digest of its source: what client, transport, commit, fence and liveness in streams/ stand on.
 RELIED_ON = {
     # Reading: polls, seeks, and what drops a fetch.
     faust_consumer.Consumer._drain_messages: "44a2500309e8",
@@ -98,8 +98,9 @@ RELIED_ON = {
 def test_the_libraries_are_the_ones_that_the_transport_was_written_for():
     found = {name: version(name) for name in WRITTEN_FOR}
     assert found == WRITTEN_FOR, (
-        "Faust, mode or aiokafka changed: read again what streams/transport.py, commit.py, fence.py and"
-        " liveness.py override, run the tests marked `stack`, then write the new versions into WRITTEN_FOR"
+        "Faust, mode or aiokafka changed: read again what client, transport, commit, fence and"
+        " liveness in streams/ override, run the tests marked `stack`, then write the new versions into"
+        " WRITTEN_FOR"
     )
 
 

@@ -196,7 +196,7 @@ async def lost(rig: Rig, facts: int = 10) -> Kept:
 
 def restoring(rig: Rig, source: Kept) -> Joiner:
     made = rig.joiner()
-    made.restorer._source = lambda _: source
+    made.assignment.restorer._source = lambda _: source
     return made
 
 
@@ -213,7 +213,7 @@ async def whole(joiner: Joiner) -> None:
 async def test_a_restored_state_sends_nothing_and_knows_versions(decided: Rig):
     source = await lost(decided)
     joiner = restoring(decided, source)
-    run = asyncio.ensure_future(joiner.restorer.run())
+    run = asyncio.ensure_future(joiner.assignment.restorer.run())
     offsets = await joiner.start_at(frozenset(TP(topic, 0) for topic in READ))
     assert offsets is not None
     assert offsets[TP("clicks", 0)] == 10
@@ -229,12 +229,12 @@ async def test_nothing_is_read_of_a_partition_until_it_is_whole(decided: Rig):
     source = await lost(decided)
     source.may.clear()
     joiner = restoring(decided, source)
-    run = asyncio.ensure_future(joiner.restorer.run())
+    run = asyncio.ensure_future(joiner.assignment.restorer.run())
     await joiner.start_at(frozenset(TP(topic, number) for topic in READ for number in (0, 1)))
     await asyncio.to_thread(source.asked.wait, 10)
     assert joiner.partitions == [1]
     assert decided.kafka.held == {TP(topic, 0) for topic in READ}
-    assert joiner.restorer.told().startswith("0 of 1 partitions, 0 of 30 facts")
+    assert joiner.assignment.restorer.told().startswith("0 of 1 partitions, 0 of 30 facts")
     await joiner.handle(fetch(record(postback("t77", 500), 10)))
     assert decided.kafka.sent == []
     source.may.set()
@@ -247,15 +247,15 @@ async def test_nothing_is_read_of_a_partition_until_it_is_whole(decided: Rig):
 async def test_a_revocation_cuts_a_restore_short_and_the_next_goes_on(decided: Rig):
     source = await lost(decided)
     joiner = restoring(decided, source)
-    keep, passed = joiner._keep, threading.Event()
+    keep, passed = joiner.assignment._keep, threading.Event()
 
     def slowly(*given: Any) -> None:
         keep(*given)
         source.may.clear()
         passed.set()
 
-    joiner.restorer._keep = slowly
-    run = asyncio.ensure_future(joiner.restorer.run())
+    joiner.assignment.restorer._keep = slowly
+    run = asyncio.ensure_future(joiner.assignment.restorer.run())
     assigned = frozenset(TP(topic, 0) for topic in READ)
     await joiner.start_at(assigned)
     await asyncio.to_thread(passed.wait, 10)
@@ -263,7 +263,7 @@ async def test_a_revocation_cuts_a_restore_short_and_the_next_goes_on(decided: R
     state = Store(decided.directory / "joiner").open(0)
     assert state.positions[EMITTED].offset == 2
     state.close()
-    joiner.restorer._keep = keep
+    joiner.assignment.restorer._keep = keep
     source.may.set()
     await joiner.start_at(assigned)
     await whole(joiner)
@@ -288,7 +288,7 @@ async def test_the_outbox_of_an_overtaken_state_is_not_sent_and_its_case_is_deci
     decided.kafka.there.set()
     decided.logs = group
     joiner = restoring(decided, source)
-    run = asyncio.ensure_future(joiner.restorer.run())
+    run = asyncio.ensure_future(joiner.assignment.restorer.run())
     await joiner.start_at(frozenset(TP(topic, 0) for topic in READ))
     assert decided.kafka.sent == []
     await whole(joiner)

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiokafka import TopicPartition
@@ -15,9 +15,13 @@ from faust.types import TP
 
 from service.errors import Problem
 from service.settings import Settings
-from streams import app, transport
+from streams import app, client, transport
 from streams.assignor import Assignor
-from streams.transport import Consumer, ConsumerThread, Fetch, Slice
+from streams.client import ConsumerThread
+from streams.fetch import Fetch, Slice
+
+if TYPE_CHECKING:
+    from streams.transport import Consumer
 
 CLICKS, PIXELS = TP("clicks", 0), TP("pixels", 0)
 
@@ -342,7 +346,7 @@ def test_the_consumer_deals_by_number_commits_nothing_by_itself_and_has_bounds(
     monkeypatch: pytest.MonkeyPatch,
 ):
     given: dict[str, Any] = {}
-    monkeypatch.setattr(transport.aiokafka, "AIOKafkaConsumer", lambda **more: given.update(more))
+    monkeypatch.setattr(client.aiokafka, "AIOKafkaConsumer", lambda **more: given.update(more))
     made = thread()
     made.app = SimpleNamespace(conf=SimpleNamespace(id="p-joiner"))
     made._create_worker_consumer(made.transport)
@@ -356,13 +360,13 @@ def test_the_consumer_deals_by_number_commits_nothing_by_itself_and_has_bounds(
 
 def test_security_settings_reach_aiokafka():
     given = Settings(kafka_security="sasl_plaintext", kafka_user="u", kafka_password="p")  # noqa: S106  a test's
-    assert transport._security(given) == {
+    assert client._security(given) == {
         "security_protocol": "SASL_PLAINTEXT",
         "sasl_mechanism": "SCRAM-SHA-512",
         "sasl_plain_username": "u",
         "sasl_plain_password": "p",
     }
-    assert transport._security(Settings(kafka_security="ssl"))["ssl_context"] is not None
+    assert client._security(Settings(kafka_security="ssl"))["ssl_context"] is not None
 
 
 def line(

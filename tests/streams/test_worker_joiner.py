@@ -17,16 +17,15 @@ from schemas.topics import FACTS
 from service.errors import Problem, RecordsRefused, Unavailable, Unreachable
 from service.kafka import Outgoing, Record
 from service.settings import Settings
-from streams import joiner as module
-from streams import logs
+from streams import logs, outbox, ties
 from streams.app import EMITTED, READ
+from streams.fetch import Fetch, Slice
 from streams.joiner import Joiner
 from streams.layout import Position
 from streams.logs import Logs
 from streams.metrics import Metrics
 from streams.state import Partition
 from streams.store import Store
-from streams.transport import Fetch, Slice
 from tests.streams.joining import NOON_MS, cases, click, decide, postback, quarantines, record, version
 
 CLICKS, POSTBACKS = TP("clicks", 0), TP("postbacks", 0)
@@ -97,7 +96,7 @@ class Rig:
             self.failures.append,
             lambda _: self.logs,
         )
-        made.sender = made.consumer = self.kafka
+        made.ties.sender = made.ties.consumer = self.kafka
         return made
 
     def _decide(self, known: Sequence[AnyFact]) -> Any:
@@ -117,7 +116,7 @@ class Rig:
 
 @pytest.fixture
 async def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
-    monkeypatch.setattr(module, "RETRY_S", 0.0)
+    monkeypatch.setattr(ties, "RETRY_S", 0.0)
     return Rig(tmp_path)
 
 
@@ -135,7 +134,7 @@ def _slice(records: list[Record], start: int | None) -> Slice:
 
 async def test_a_fetch_is_stored_then_sent_then_may_be_committed(rig: Rig):
     joiner = await rig.started()
-    joiner._open[0].apply = partial(_noting, rig.kafka.events, joiner._open[0].apply)  # type: ignore[method-assign]
+    joiner.assignment.open[0].apply = partial(_noting, rig.kafka.events, joiner.assignment.open[0].apply)  # type: ignore[method-assign]
     await joiner.handle(fetch(record(click()), record(postback())))
     assert rig.kafka.events == ["stored", "sent", "handled"]
     assert [case.version for case in cases(rig.kafka.sent)] == [version(2)]
@@ -149,22 +148,14 @@ def _noting(events: list[str], apply: Callable[[Any], None], changes: Any) -> No
 
 async def test_nothing_may_be_committed_before_kafka_acknowledged(rig: Rig):
     joiner = await rig.started()
-    rig.kafka.there.clear()
-    work = asyncio.ensure_future(joiner.handle(fetch(record(postback()))))
-    called = asyncio.Event()
-    rig.kafka.on_send = called.set
-    await asyncio.wait_for(called.wait(), 10)
+    work = await stuck(rig, joiner, fetch(record(postback())))
     assert rig.kafka.commits == {}
     work.cancel()
 
 
 async def test_what_was_stored_and_not_sent_is_sent_first_at_the_next_start(rig: Rig):
     joiner = await rig.started()
-    rig.kafka.there.clear()
-    called = asyncio.Event()
-    rig.kafka.on_send = called.set
-    work = asyncio.ensure_future(joiner.handle(fetch(record(postback()))))
-    await asyncio.wait_for(called.wait(), 10)
+    work = await stuck(rig, joiner, fetch(record(postback())))
     work.cancel()  # as a crash would
     await asyncio.gather(work, return_exceptions=True)
     await joiner.close()
@@ -177,6 +168,34 @@ async def test_what_was_stored_and_not_sent_is_sent_first_at_the_next_start(rig:
     assert offsets[POSTBACKS] == 1
     await again.close()
     assert rig.outbox() == []
+
+
+async def stuck(rig: Rig, joiner: Joiner, brought: Fetch) -> "asyncio.Future[None]":
+    """The fetch is stored, and Kafka does not answer its sending."""
+    called = asyncio.Event()
+    rig.kafka.there.clear()
+    rig.kafka.on_send = called.set
+    work = asyncio.ensure_future(joiner.handle(brought))
+    await asyncio.wait_for(called.wait(), 10)
+    return work
+
+
+async def test_a_partition_that_comes_while_others_send_is_not_taken_for_sent(rig: Rig):
+    """Its outbox was not in what Kafka acknowledges."""
+    first = await rig.started()
+    (await stuck(rig, first, fetch(record(click(), partition=1)))).cancel()
+    await first.close()
+    again = rig.joiner()
+    rig.kafka.there.set()
+    await again.start_at(frozenset(TP(topic, 0) for topic in FACTS))
+    work = await stuck(rig, again, fetch(record(postback())))
+    coming = asyncio.ensure_future(again.start_at(ASSIGNED))
+    await asyncio.wait({coming}, timeout=0.1)
+    rig.kafka.there.set()
+    await asyncio.wait_for(asyncio.gather(work, coming), 10)
+    assert [each.partition for each in quarantines(rig.kafka.sent)] == [1]
+    await again.close()
+    assert rig.outbox(1) == []
 
 
 async def test_a_record_below_the_states_offset_is_passed_over(rig: Rig):
@@ -215,14 +234,14 @@ async def test_where_kafka_takes_not_even_that_the_process_ends(rig: Rig):
 
 async def test_what_cannot_be_handled_ends_the_process_uncommitted_and_nothing_follows(rig: Rig):
     joiner = await rig.started()
-    apply, full = joiner._open[0].apply, Problem("the disk is full")
+    apply, full = joiner.assignment.open[0].apply, Problem("the disk is full")
 
     def failing(_: object) -> None:
         raise full
 
-    joiner._open[0].apply = failing  # type: ignore[method-assign]
+    joiner.assignment.open[0].apply = failing  # type: ignore[method-assign]
     await joiner.handle(fetch(record(postback())))
-    joiner._open[0].apply = apply  # type: ignore[method-assign]
+    joiner.assignment.open[0].apply = apply  # type: ignore[method-assign]
     await joiner.handle(fetch(record(postback("t2", 3))))
     assert rig.failures == [full]
     assert (rig.kafka.commits, rig.kafka.sent) == ({}, [])
@@ -293,7 +312,7 @@ async def test_an_assignment_overtaken_by_a_revocation_opens_nothing(rig: Rig):
         return LOGS
 
     loop = asyncio.get_running_loop()
-    joiner._read = slow
+    joiner.ties._read = slow
     assert await joiner.start_at(ASSIGNED) is None
     assert joiner.partitions == []
 
@@ -301,7 +320,7 @@ async def test_an_assignment_overtaken_by_a_revocation_opens_nothing(rig: Rig):
 async def test_a_directory_that_another_process_still_holds_is_waited_for(rig: Rig):
     held = Store(rig.directory / "joiner").open(0)
     joiner = rig.joiner()
-    opened = joiner.store.open
+    opened = joiner.assignment.store.open
     tried: list[int] = []
 
     def open_(number: int) -> Partition:
@@ -310,7 +329,7 @@ async def test_a_directory_that_another_process_still_holds_is_waited_for(rig: R
             held.close()
         return opened(number)
 
-    joiner.store.open = open_  # type: ignore[method-assign]
+    joiner.assignment.store.open = open_  # type: ignore[method-assign]
     assert await joiner.start_at(ASSIGNED) is not None
     assert tried[:3] == [0, 0, 0]
     assert joiner.partitions == [0, 1]
@@ -328,7 +347,7 @@ async def test_a_catalog_that_arrives_late_decides_what_waited(rig: Rig):
 async def test_a_stop_while_kafka_is_away_ends_soon_and_keeps_what_was_decided(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(module, "LAST_SEND_S", 0.01)
+    monkeypatch.setattr(outbox, "LAST_SEND_S", 0.01)
     joiner = await rig.started()
     rig.kafka.there.clear()
     rig.kafka.on_send = joiner.stop
@@ -337,6 +356,18 @@ async def test_a_stop_while_kafka_is_away_ends_soon_and_keeps_what_was_decided(
     assert rig.failures == []
     assert rig.kafka.commits == {}
     assert len(cases(rig.outbox())) == 1
+
+
+async def test_nor_does_what_waits_then_end_the_process_when_it_is_tried(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(outbox, "LAST_SEND_S", 0.01)
+    joiner = await rig.started()
+    rig.kafka.there.clear()
+    rig.kafka.on_send = joiner.stop
+    await asyncio.wait_for(joiner.handle(fetch(record(postback()))), 10)
+    assert await asyncio.wait_for(joiner.resume(), 10) == 0
+    assert rig.failures == []
 
 
 async def test_a_kafka_that_is_away_at_an_assignment_is_waited_for(rig: Rig):
@@ -348,7 +379,7 @@ async def test_a_kafka_that_is_away_at_an_assignment_is_waited_for(rig: Rig):
         return LOGS
 
     joiner = rig.joiner()
-    joiner._read = read
+    joiner.ties._read = read
     assert await joiner.start_at(ASSIGNED) is not None
 
 

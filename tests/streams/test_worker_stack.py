@@ -255,6 +255,7 @@ def test_facts_of_all_topics_meet_and_a_stop_is_ordered(here: Installation):
     assert joiner.exit_code == 0
     said = [each.split(" ", 2)[2] for each in joiner.said().splitlines()]
     assert [each.split()[:3] for each in said] == [
+        ["INFO", "pixels", "that"],
         ["INFO", "health", "on"],
         ["INFO", "joining;", "state"],
         ["INFO", "stopping:", "SIGTERM"],

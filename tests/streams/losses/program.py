@@ -21,7 +21,7 @@ from service.kafka import Admin
 from service.settings import Settings
 from streams import app as ours
 from streams.app import GROUP
-from streams.transport import Fetch
+from streams.fetch import Fetch
 
 COMMIT_EVERY_S = 0.5
 SESSION_S = 6.0

@@ -1,0 +1,85 @@
+"""What comes to a partition is decided and stored: all that one batch changes, in one synced write.
+
+Everything here runs in a thread of its own, so that the health page answers meanwhile.
+"""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from schemas.reasons import Reason
+from service.kafka import Record
+from streams import placement, restore, unverified
+from streams.app import EMITTED
+from streams.batch import Batch, Decide
+from streams.layout import Position
+from streams.metrics import Metrics
+from streams.state import Partition
+from streams.unverified import Keys
+
+log = logging.getLogger(__name__)
+
+RESUME_AT_ONCE: Final = 1_000  # transactions whose catalog came, in one write
+_ASTRAY: Final = "it lies in another partition than its key's: see ROUNDTRIP_PARTITIONS"
+
+
+class Storing:
+    """Batches of any partition of this process."""
+
+    def __init__(self, decide: Decide, partitions: int, metrics: Metrics, keys: Keys) -> None:
+        self._decide = decide
+        self._partitions = partitions
+        self._metrics = metrics
+        self._keys = keys
+
+    def absorb(
+        self, partition: Partition, records: Sequence[Record], positions: Mapping[str, Position]
+    ) -> None:
+        """The records have taken effect in the state; what is to be sent of them is in its outbox."""
+        batch = Batch(partition, self._decide, _now_ms(), partition.expired.time_ms)
+        astray, forged = self._take(batch, records)
+        batch.refuse(astray, Reason.MALFORMED_EVENT, _ASTRAY)
+        batch.refuse(forged, Reason.INVALID_TRANSACTION_ID, "the transaction ID is forged")
+        batch.move(positions)
+        self._store(partition, batch)
+        if batch.tally.foreign:
+            self.resume(partition)  # what others sent is taken back
+
+    def keep(
+        self, partition: Partition, records: Sequence[Record], positions: Mapping[str, Position]
+    ) -> None:
+        """For a restore: the state knows the records; nothing is decided, nor sent what it still had to."""
+        batch = Batch(partition, self._decide, _now_ms(), silent=True)
+        restore.forget_unsent(partition, batch.changes)
+        self._take(batch, records)
+        batch.move(positions)
+        partition.apply(batch.changes)
+
+    def resume(self, partition: Partition) -> None:
+        """Everything that waits was tried once."""
+        after = b"\x00"
+        while waiting := partition.waiting(after, RESUME_AT_ONCE):
+            batch = Batch(partition, self._decide, _now_ms())
+            batch.resume([bundle for _, bundle in waiting])
+            self._store(partition, batch)
+            after = waiting[-1][0] + b"\x00"
+
+    def _take(self, batch: Batch, records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
+        """The batch holds what they give; those that lie astray, and forged ones, come back."""
+        placed, astray = placement.sorted_out(records, self._partitions)
+        placed, forged = unverified.sorted_out(placed, self._keys)
+        batch.take_cases([each for each in placed if each.topic == EMITTED])
+        batch.absorb([each for each in placed if each.topic != EMITTED])
+        return astray, forged
+
+    def _store(self, partition: Partition, batch: Batch) -> None:
+        partition.apply(batch.changes)
+        if batch.alarms:
+            more = f" (and {len(batch.alarms) - 1} more alike)" if len(batch.alarms) > 1 else ""
+            log.error("%s%s; set aside, its new facts are in quarantine", batch.alarms[0], more)
+        self._metrics.count(batch.tally)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
