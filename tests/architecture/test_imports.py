@@ -23,13 +23,17 @@ MAY_IMPORT = {
 # One state alone, without a joiner around it: how it grows cannot be seen from a topic.
 MAY_ALSO = {"proof/churn.py": {"streams"}}
 
+# The joiner's modules that speak to Faust (most only name a partition as it does) and to aiokafka.
+FAUSTS = ("app", "assignment", "client", "commit", "fetch", "joiner", "places", "ties", "transport")
+AIOKAFKAS = ("app", "assignor", "client", "commit", "fence", "transport")
+
 # An outside library and the files that may name it; a name that ends with / is a folder.
 DOORS = {
     "confluent_kafka": {"service/kafka/"},
     "clickhouse_connect": {"service/clickhouse.py"},
-    "faust": {"streams/", "proof/peers.py"},
-    "mode": {"streams/"},
-    "aiokafka": {"streams/", "proof/peers.py"},
+    "faust": {*(f"streams/{name}.py" for name in FAUSTS), "proof/peers.py"},
+    "mode": {"streams/commit.py"},
+    "aiokafka": {*(f"streams/{name}.py" for name in AIOKAFKAS), "proof/peers.py"},
     "rocksdict": {"streams/state.py", "streams/store.py", "sinks/memory.py"},
     "aiohttp": {"service/health.py", "ingest/", "sinks/dial.py", "console/web.py", "proof/"},
     "prometheus_client": {"service/", "ingest/", "streams/", "sinks/", "console/lookout.py"},
