@@ -9,7 +9,8 @@ Each piece is one synced write with the time that it acted upon. That time never
 then stays too old.
 """
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -19,7 +20,9 @@ from streams import expiry, layout
 from streams.layout import Bundle, Expired, Header
 from streams.state import Changes, Partition
 
-PIECE: Final = 5_000  # entries; about 40 ms, for which fetches wait
+PIECE: Final = 5_000  # entries
+PIECE_S: Final = 0.03  # for which fetches wait, and then for the write. A slow disk makes pieces smaller
+AT_ONCE: Final = 256  # entries looked up together: between two looks at the clock
 STEP_MS: Final = 60_000  # so far a partition's time goes on before anything is looked for
 # Emptied ranges are compacted: RocksDB itself leaves what nobody writes to, and grew to twice what it held.
 RECLAIM_AFTER: Final = 100_000
@@ -51,13 +54,15 @@ class Done(msgspec.Struct):
 class Expirer:
     """Takes pieces out of the states of one process."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._done: WeakKeyDictionary[Partition, Done] = WeakKeyDictionary()
 
     def take(self, state: Partition, time_ms: int) -> Gone:
         """The next piece is gone, from the state and sooner or later from the disk."""
         done = self._done.setdefault(state, Done())
-        piece = Piece(state, max(time_ms, state.expired.time_ms), done)
+        limit_s = self._clock() + PIECE_S
+        piece = Piece(state, max(time_ms, state.expired.time_ms), done, lambda: self._clock() > limit_s)
         state.apply(piece.changes)
         return piece.gone
 
@@ -70,11 +75,14 @@ class Expirer:
 
 
 class Piece:
-    """What is to leave next, as changes; writes nothing itself."""
+    """What is to leave next, as changes; writes nothing itself. is_over: whether it took its time."""
 
-    def __init__(self, state: Partition, time_ms: int, done: Done) -> None:
+    def __init__(
+        self, state: Partition, time_ms: int, done: Done, is_over: Callable[[], bool] = lambda: False
+    ) -> None:
         self.changes = Changes()
         self.gone = Gone()
+        self._is_over = is_over
         self._done = done
         self._state = state
         self._time_ms = time_ms
@@ -85,8 +93,13 @@ class Piece:
         self._bundles()
         self._memories()
         self._known(layout.STATEMENT, self._time_ms - expiry.STATEMENTS_KEPT_MS)
-        self.gone.more = self._room <= 0
+        self.gone.more = self._is_full
         self.changes.expired = Expired(time_ms, self._given_up)
+
+    @property
+    def _is_full(self) -> bool:
+        """With something in it: else a disk that is slow at each look would never let anything go."""
+        return self._room <= 0 or (self._room < PIECE and self._is_over())
 
     def _visits(self, topic: str, kind: bytes) -> None:
         found = self._known(kind, expiry.oldest_kept_ms(topic, self._time_ms))
@@ -110,16 +123,18 @@ class Piece:
             self._done.ends[_BIRTHS] = layout.numbered_key(born_ms, bundle) + b"\x00"
 
     def _born(self, before_ms: int, after: bytes) -> Iterator[tuple[int, Bundle, Header]]:
-        """While there is room; entries that are no longer so are dropped."""
-        found = self._state.born(before_ms, max(0, self._room), after)
-        headers = self._state.headers([bundle for _, bundle in found])
-        for (born_ms, bundle), header in zip(found, headers, strict=True):
-            if self._room <= 0:
-                return
-            if header.born_ms == born_ms:
-                yield born_ms, bundle, header
-            else:
-                self._drop([("births", layout.numbered_key(born_ms, bundle))])
+        """Until the piece is full; entries that are no longer so are dropped."""
+        while found := self._state.born(before_ms, AT_ONCE, after):
+            headers = self._state.headers([bundle for _, bundle in found])
+            for (born_ms, bundle), header in zip(found, headers, strict=True):
+                if self._is_full:
+                    return
+                after = layout.numbered_key(born_ms, bundle) + b"\x00"
+                self._room -= 1
+                if header.born_ms == born_ms:
+                    yield born_ms, bundle, header
+                else:
+                    self._drop([("births", layout.numbered_key(born_ms, bundle))])
 
     def _drop(self, entries: list[tuple[str, bytes]]) -> None:
         self.changes.dropped += entries
@@ -128,11 +143,17 @@ class Piece:
 
     def _known(self, kind: bytes, before_ms: int) -> list[bytes]:
         """Of a kind's oldest, where they lie; they are no longer known."""
-        found = self._state.oldest(kind, before_ms, max(0, self._room), self._done.ends.get(kind, kind))
-        if found:
+        places: list[bytes] = []
+        while not self._is_full:
+            found = self._state.oldest(
+                kind, before_ms, min(AT_ONCE, self._room), self._done.ends.get(kind, kind)
+            )
+            if not found:
+                break
             # One by one: each range that was deleted at once would slow down every look at what is known.
             self.changes.dropped += [("seen", seen_key) for seen_key, _ in found]
+            places += [fact_key for _, fact_key in found]
             self._done.ends[kind] = found[-1][0] + b"\x00"
-            self._done.emptied[kind] = self._done.emptied.get(kind, 0) + len(found)
             self._room -= len(found)
-        return [fact_key for _, fact_key in found]
+        self._done.emptied[kind] = self._done.emptied.get(kind, 0) + len(places)
+        return places

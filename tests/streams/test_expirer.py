@@ -18,7 +18,7 @@ from streams import expirer, layout
 from streams.batch import Batch
 from streams.decide import decide_transaction
 from streams.expirer import Expirer, Gone
-from streams.layout import Bundle, Position
+from streams.layout import Bundle, Expired, Position
 from streams.state import FAMILIES, Partition
 from streams.store import Store
 from tests.streams import facts_of_a_shop as shop
@@ -127,6 +127,33 @@ def test_pieces_are_bounded_and_together_take_all(state: Partition, monkeypatch:
     assert expired(state, 128) == Gone(clicks=5, statements=3)
     expired(state, 255)
     assert entries(state) == 0
+
+
+def test_a_piece_ends_when_its_time_is_over_and_each_takes_something(
+    state: Partition, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(expirer, "AT_ONCE", 2)
+    absorbed(
+        state, *(click(f"t{n}", n) for n in range(1, 4)), *(postback(f"t{n}", 10 + n) for n in range(1, 3))
+    )
+    taker = Expirer(itertools.count().__next__)
+    pieces = [taker.take(state, NOON_MS + 128 * DAY) for _ in range(6)]
+    assert pieces == [
+        *(Gone(clicks=2, more=True), Gone(clicks=1, more=True)),
+        *(Gone(statements=1, more=True), Gone(statements=1, more=True)),
+        *(Gone(more=True), Gone()),  # what made the statements known; nothing
+    ]
+
+
+def test_bundles_of_which_nothing_is_left_are_passed_in_bounded_pieces(
+    state: Partition, monkeypatch: pytest.MonkeyPatch
+):
+    absorbed(state, *(postback(f"t{n}", n) for n in range(1, 10)))
+    expired(state, 128)
+    state.expired = Expired(state.expired.time_ms)  # as after a restore
+    monkeypatch.setattr(expirer, "PIECE", 4)
+    made = expirer.Piece(state, NOON_MS + 128 * DAY, expirer.Done())
+    assert (len(made.changes.headers), made.gone) == (4, Gone(more=True))
 
 
 def test_a_visit_that_was_credited_lives_on_inside_its_case(state: Partition):
