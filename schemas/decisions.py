@@ -30,6 +30,7 @@ class Conversion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     observations: how many; observed_by: their kinds, sorted; receipts: their receipt IDs, sorted.
     aff_sub … is_bot: the credited click's.
     absorbs: IDs under which parts of it were known before an order number joined them.
+    adjusted_by, adjusted_at, adjusted_why: who of the network stated something of it last, when, and why.
     """
 
     conversion_id: str
@@ -89,6 +90,9 @@ class Conversion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     flags: tuple[str, ...] = ()
     absorbs: tuple[str, ...] = ()
     catalog_version: int = 0
+    adjusted_by: str = ""
+    adjusted_at: Time | None = None
+    adjusted_why: str = ""
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -205,6 +205,7 @@ class Adjustment(Statement, frozen=True, kw_only=True):
         earlier statements of the network back.
     payout, revenue: what is owed from now on, in the goal's currencies.
     stated_by, why: who, and in whose words.
+    key: the caller's own name for it: of several of one transaction under one key the first received counts.
     """
 
     kind: Literal["adjustment"]
@@ -214,6 +215,7 @@ class Adjustment(Statement, frozen=True, kw_only=True):
     stated_by: Text
     why: Text = ""
     by_file: bool = False
+    key: Text = ""
 
 
 class Tail(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from schemas.decisions import ZERO, Conversion, Notice
-from schemas.facts import Click, Impression
+from schemas.facts import Adjustment, Click, Impression
 from schemas.reasons import Reason
 from schemas.transaction_id import Kind, kind
 from streams.credit import Credit
@@ -76,6 +76,7 @@ def conversion_of(case: Case, group: Group) -> Row:
         **_placed(setting, sale),
         **_credited(credit),
         **_observed(group, ranked),
+        **_adjusted(ranked),
         **_worth(worth, found, test=case.test),
         flags=_flags(case, credit),
     )
@@ -196,6 +197,14 @@ def _observed(group: Group, ranked: Sequence[AnyStatement]) -> dict[str, Any]:
         "receipts": tuple(sorted(one.receipt_id for one in all_of_it)),
         **{name: said(ranked, name) or "" for name in FROM_STATEMENTS},
     }
+
+
+def _adjusted(ranked: Sequence[AnyStatement]) -> dict[str, Any]:
+    """The network's latest word on it, which outranks all others: who, when and why."""
+    last = ranked[0]
+    if not isinstance(last, Adjustment):
+        return {}
+    return {"adjusted_by": last.stated_by, "adjusted_at": last.received_at, "adjusted_why": last.why}
 
 
 def _worth(worth: Quote | None, found: Verdict, *, test: bool) -> dict[str, Any]:

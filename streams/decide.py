@@ -62,11 +62,22 @@ def decide_transaction(facts: Sequence[AnyFact], history: History) -> Decision:
 
 
 def _distinct(facts: Sequence[AnyFact]) -> list[AnyFact]:
-    """In the order of receipt; of two under one receipt, which no edge of ours gives, the first."""
-    found: dict[str, AnyFact] = {}
+    """In the order of receipt; of two under one receipt, which no edge of ours gives, the first.
+
+    So of several adjustments under one key: the network's file was applied again.
+    """
+    found: dict[tuple[str, str], AnyFact] = {}
+    receipts: set[str] = set()
     for fact in sorted(facts, key=lambda one: (order(one), type(one).__name__)):
-        found.setdefault(fact.receipt_id, fact)
+        if fact.receipt_id not in receipts:
+            receipts.add(fact.receipt_id)
+            found.setdefault(_identity(fact), fact)
     return list(found.values())
+
+
+def _identity(fact: AnyFact) -> tuple[str, str]:
+    """What two facts share of which only the first counts."""
+    return ("key", fact.key) if isinstance(fact, Adjustment) and fact.key else ("receipt", fact.receipt_id)
 
 
 def _decide(

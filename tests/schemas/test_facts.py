@@ -110,10 +110,11 @@ def test_every_reason_has_its_sentence() -> None:
 
 
 def sql_of(table: str) -> str:
-    (statement,) = [
-        s for m in migrations() for s in m.statements if f"CREATE TABLE IF NOT EXISTS {table}\n" in s
-    ]
-    return statement
+    """What makes the table, and what was changed in it since."""
+    heads = (f"CREATE TABLE IF NOT EXISTS {table}\n", f"ALTER TABLE {table}\n")
+    made, *changed = [s for m in migrations() for s in m.statements if any(head in s for head in heads)]
+    assert heads[0] in made
+    return "\n".join([made, *changed])
 
 
 @pytest.mark.parametrize("topic", sorted(set(facts.TYPES) | {"deliveries", "quarantine", "refusals", TAILS}))

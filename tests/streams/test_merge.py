@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from streams.merge import MAX_OBSERVATIONS
@@ -126,3 +127,28 @@ def test_2_8_adjustments_are_bounded_too():
 
 def test_2_9_the_same_receipt_twice_counts_once():
     assert conversion(click(), postback(2), postback(2), click()).observations == 1
+
+
+def test_2_10_of_the_networks_statements_under_one_key_the_first_received_counts():
+    facts = (
+        click(),
+        postback(2, conversion_unique_id="A"),
+        adjustment(3, 2 * DAY, conversion_unique_id="A", status="rejected", key="f1"),
+        adjustment(4, 3 * DAY, conversion_unique_id="A", status="approved", key="f2"),
+    )
+    again = adjustment(5, 4 * DAY, conversion_unique_id="A", status="rejected", key="f1")
+    assert conversion(*facts).status == "approved"
+    assert conversions(*facts, again) == conversions(*facts)
+    assert conversion(*facts, msgspec.structs.replace(again, key="")).status == "rejected"
+
+
+def test_2_11_a_conversion_names_who_of_the_network_adjusted_it_last_when_and_why():
+    first = adjustment(3, 2 * DAY, status="rejected", stated_by="Anna", why="returned goods")
+    last = adjustment(4, 3 * DAY, payout=Decimal(1), stated_by="Ben", why="paid all the same")
+    found = conversion(click(), postback(2, 4 * DAY), last, first)
+    assert (found.adjusted_by, found.adjusted_at, found.adjusted_why) == (
+        "Ben",
+        last.received_at,
+        "paid all the same",
+    )
+    assert conversion(click(), postback(2)).adjusted_at is None
