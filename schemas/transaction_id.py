@@ -1,11 +1,10 @@
 """The transaction ID: 32 characters that sort by time and carry our signature.
 
 Crockford base32, 160 bits: 48 Unix time in ms (big-endian), 56 random, 8 signing-key number, 48 HMAC-SHA256
-over the rest, truncated. Written in lower case; read in any case, with Crockford's look-alikes (o is 0, i and
-l are 1). Hyphens are not read: no ID of ours has any, and who adds some is better told so than guessed at.
+over the rest, truncated.
 
-The first character tells the kind. A random ID begins with a digit (its times end in the year 4757); `d` is
-reserved for derived identifiers, `a` for affiliate ones; nothing else is an ID.
+The first character tells the kind. A random ID begins with a digit (its times end in the year 4757), a
+derived one with `d`, an affiliate's with `a` (both: schemas.shared_id); nothing else is an ID.
 """
 
 import hashlib
@@ -16,29 +15,15 @@ from typing import Final
 
 import msgspec
 
-LENGTH: Final = 32
+from schemas import crockford, shared_id
+
+LENGTH: Final = crockford.LENGTH
 RANDOM_BYTES: Final = 7
 MAX_MS: Final = (10 << 43) - 1  # beyond it the first character would be a letter
 MIN_KEY_BYTES: Final = 16
 
 _SIGNED_BYTES: Final = 14
-_BYTES: Final = 20
-_ALPHABET: Final = b"0123456789abcdefghjkmnpqrstvwxyz"
-_INT_DIGITS: Final = b"0123456789abcdefghijklmnopqrstuv"  # what int(…, 32) reads
-_PAIRS: Final = tuple(chr(high) + chr(low) for high in _ALPHABET for low in _ALPHABET)
-
-
-def _reading_table() -> bytes:
-    """Each byte that may stand in an ID -> its canonical one; any other -> `!`, which int() refuses."""
-    table = bytearray(b"!" * 256)
-    for canonical, readings in [(byte, bytes([byte])) for byte in _ALPHABET] + [(48, b"o"), (49, b"il")]:
-        for byte in readings + readings.upper():
-            table[byte] = canonical
-    return bytes(table)
-
-
-_CANONICAL: Final = _reading_table()
-_TO_INT: Final = bytes.maketrans(_ALPHABET, _INT_DIGITS)
+_BYTES: Final = crockford.BYTES
 
 
 class Kind(Enum):
@@ -52,9 +37,9 @@ class Kind(Enum):
 class Verdict(Enum):
     """What a text that claims to be an ID is.
 
-    GENUINE: signed by a key of the ring.
+    GENUINE: signed by a key of the ring; an affiliate's: whole.
     FORGED: well-formed, but the signature is not ours: made up, mistyped.
-    MALFORMED: no random ID at all: cut, wrong length, wrong characters.
+    MALFORMED: no ID at all: cut, wrong length, wrong characters.
     UNKNOWN_KEY: names a key that this ring does not have (yet): no forgery so far (design §3).
     """
 
@@ -75,12 +60,20 @@ _MALFORMED: Final = Checked(Verdict.MALFORMED, "")
 
 
 class Keyring:
-    """The keys that verify, by number 0 to 255, of which `signing` signs.
+    """The keys that verify, by number 0 to 255, of which `signing` signs; and those of derived identifiers.
 
+    identifiers: the installation's secret, of which each offer has its own key; empty where there is none.
+    offers: the keys of offers that the catalog gives one to; empty for one that is not at hand.
     ValueError where a number or a key's length is out of bounds or the signing key is missing.
     """
 
-    def __init__(self, keys: Mapping[int, bytes], signing: int) -> None:
+    def __init__(
+        self,
+        keys: Mapping[int, bytes],
+        signing: int,
+        identifiers: bytes = b"",
+        offers: Mapping[int, bytes] | None = None,
+    ) -> None:
         for number, key in keys.items():
             if not 0 <= number <= 255:  # noqa: PLR2004  eight bits
                 raise ValueError(f"key number {number} is not between 0 and 255")
@@ -88,7 +81,12 @@ class Keyring:
                 raise ValueError(f"key {number} is shorter than {MIN_KEY_BYTES} bytes")
         if signing not in keys:
             raise ValueError(f"signing key {signing} is not among the keys {sorted(keys)}")
+        if identifiers and len(identifiers) < MIN_KEY_BYTES:
+            raise ValueError(f"the secret of identifiers is shorter than {MIN_KEY_BYTES} bytes")
         self.signing = signing
+        self.identifiers = identifiers
+        self._keys = keys
+        self._offers = offers or {}
         # Keyed once: copying the two states costs half of hmac.digest, which sets the key up on each call.
         self._states = {number: _keyed_states(key) for number, key in keys.items()}
 
@@ -96,6 +94,16 @@ class Keyring:
     def numbers(self) -> list[int]:
         """The key numbers that verify."""
         return sorted(self._states)
+
+    def with_offers(self, offers: Mapping[int, bytes]) -> "Keyring":
+        """The same ring, with these keys of offers."""
+        return Keyring(self._keys, self.signing, self.identifiers, offers)
+
+    def offer_key(self, offer_id: int) -> bytes:
+        """The key of the offer's derived identifiers; empty where this ring has none."""
+        if (own := self._offers.get(offer_id)) is not None:
+            return own
+        return shared_id.offer_key(self.identifiers, offer_id) if self.identifiers else b""
 
     def sign(self, number: int, message: bytes) -> bytes | None:
         """The first 48 bits of HMAC-SHA256 by this key; None where the ring has no such key."""
@@ -126,26 +134,45 @@ def make(keyring: Keyring, now_ms: int, random: bytes) -> str:
     body = b"%b%b%c" % (now_ms.to_bytes(6, "big"), random, keyring.signing)
     signature = keyring.sign(keyring.signing, body)
     assert signature is not None  # noqa: S101  the ring's constructor guards it
-    return _encode(body + signature)
+    return crockford.text(int.from_bytes(body + signature, "big"))
 
 
 def check(keyring: Keyring, text: str) -> Checked:
     """What `text` is, and its canonical form."""
     if len(text) != LENGTH:
         return _MALFORMED
-    canonical = text.encode("ascii", "replace").translate(_CANONICAL)
-    if canonical[0] > 0x39:  # noqa: PLR2004  "9": letters begin other kinds
-        return _MALFORMED
+    canonical = crockford.canonical(text)
     try:
-        raw = int(canonical.translate(_TO_INT), 32).to_bytes(_BYTES, "big")
+        value = crockford.number(canonical)
     except ValueError:
         return _MALFORMED
+    if canonical[0] > 0x39:  # noqa: PLR2004  "9": letters begin other kinds
+        return _shared(keyring, value, canonical.decode("ascii"))
+    raw = value.to_bytes(_BYTES, "big")
     transaction_id = canonical.decode("ascii")
     signature = keyring.sign(raw[13], raw[:_SIGNED_BYTES])
     if signature is None:
         return Checked(Verdict.UNKNOWN_KEY, transaction_id)
     genuine = compare_digest(signature, raw[_SIGNED_BYTES:])
     return Checked(Verdict.GENUINE if genuine else Verdict.FORGED, transaction_id)
+
+
+def _shared(keyring: Keyring, value: int, transaction_id: str) -> Checked:
+    if shared_id.is_affiliate(value):
+        genuine = shared_id.affiliate_is_genuine(value)
+    elif shared_id.is_derived(value):
+        key = keyring.offer_key(shared_id.offer_of(value))
+        if not key:
+            return Checked(Verdict.UNKNOWN_KEY, transaction_id)
+        genuine = shared_id.derived_is_genuine(key, value)
+    else:
+        return _MALFORMED
+    return Checked(Verdict.GENUINE if genuine else Verdict.FORGED, transaction_id)
+
+
+def offer_of(text: str) -> int:
+    """The offer that a canonical ID names; 0 for a random one, which names none."""
+    return 0 if text[0] <= "9" else shared_id.offer_of(crockford.number(text.encode("ascii")))
 
 
 def kind(text: str) -> Kind | None:
@@ -160,10 +187,4 @@ def kind(text: str) -> Kind | None:
 
 def time_ms(transaction_id: str) -> int:
     """The Unix time in ms inside a canonical random ID."""
-    return int(transaction_id[:10].encode("ascii").translate(_TO_INT), 32) >> 2
-
-
-def _encode(raw: bytes) -> str:
-    number = int.from_bytes(raw, "big")
-    pairs = _PAIRS
-    return "".join([pairs[number >> shift & 1023] for shift in range(150, -10, -10)])
+    return crockford.number(transaction_id[:10].encode("ascii")) >> 2

@@ -103,11 +103,17 @@ def test_the_same_number_with_another_secret_is_a_forgery():
 
 
 @pytest.mark.parametrize(
-    ("first", "expected"), [("d", Kind.DERIVED), ("A", Kind.AFFILIATE), ("b", None), ("!", None)]
+    ("first", "expected", "verdict"),
+    [
+        ("d", Kind.DERIVED, Verdict.UNKNOWN_KEY),  # this ring has no secret for them
+        ("A", Kind.AFFILIATE, Verdict.FORGED),
+        ("b", None, Verdict.MALFORMED),
+        ("!", None, Verdict.MALFORMED),
+    ],
 )
-def test_the_first_letter_is_kept_for_other_identifiers(first: str, expected: Kind | None):
+def test_the_first_letter_tells_other_identifiers(first: str, expected: Kind | None, verdict: Verdict):
     text = first + GOOD[1:]
-    assert (kind(text), check(RING, text)) == (expected, Checked(Verdict.MALFORMED, ""))
+    assert (kind(text), check(RING, text).verdict) == (expected, verdict)
 
 
 def test_a_text_of_another_length_is_no_kind():
