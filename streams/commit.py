@@ -25,6 +25,7 @@ from mode.utils.futures import notify
 from service.outage import Outage
 
 COMMIT_S: Final = 5.0  # then it counts as failed, and the next one carries it
+NOTE_END: Final = "\0"  # librdkafka hands a note on without its length, and who gets it reads to a zero
 
 
 class CommitPoint:
@@ -120,7 +121,7 @@ async def told(kafka: Outage, consumer: Any, offsets: Mapping[TP, int], note: st
         async with asyncio.timeout(COMMIT_S):
             await consumer.commit(
                 {
-                    TopicPartition(tp.topic, tp.partition): (offset, note) if note else offset
+                    TopicPartition(tp.topic, tp.partition): (offset, note + NOTE_END) if note else offset
                     for tp, offset in offsets.items()
                 }
             )

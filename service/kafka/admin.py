@@ -19,7 +19,7 @@ from service.kafka.connection import (
     outage_of,
     sentence,
 )
-from service.kafka.records import Description, Partition, TopicSpec
+from service.kafka.records import Description, Partition, TopicSpec, note_of
 from service.settings import Settings
 
 # A longer retention than asked for is the operator's choice; a shorter one loses what state expects to find.
@@ -255,7 +255,7 @@ class Admin:
         finally:
             client.close()
         return {
-            (each.topic.removeprefix(self._prefix), each.partition): (each.offset, each.metadata or "")
+            (each.topic.removeprefix(self._prefix), each.partition): (each.offset, note_of(each))
             for each in found
             if each.offset >= 0
         }

@@ -20,7 +20,7 @@ from service.kafka.connection import (
     outage_of,
     sentence,
 )
-from service.kafka.records import Partition, Record, record_of
+from service.kafka.records import Partition, Record, note_of, record_of
 from service.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -179,7 +179,7 @@ class Reader:
             asked, self._client.committed, [self._wired(each) for each in partitions], timeout_s
         )
         return {
-            name: (each.offset, each.metadata or "")
+            name: (each.offset, note_of(each))
             for name, each in zip(self._named(found), found, strict=True)
             if each.offset >= 0
         }

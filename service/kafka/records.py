@@ -59,6 +59,18 @@ def record_of(message: Any, prefix: str) -> Record:
     )
 
 
+def note_of(committed: Any) -> str:
+    """What stands beside a committed offset; nothing where that is no text.
+
+    librdkafka hands a note on without its length. One that another client wrote, without a zero at its end,
+    runs on into whatever lies behind it in memory.
+    """
+    try:
+        return committed.metadata or ""
+    except UnicodeDecodeError:
+        return ""
+
+
 def told_together(lines: Sequence[str]) -> str:
     """One line of many that each tell of a partition: the first, and how many more there are."""
     more = len(lines) - 1

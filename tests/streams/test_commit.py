@@ -115,6 +115,17 @@ async def test_a_commit_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPa
     assert await told(Outage("Kafka"), SimpleNamespace(commit=never), {CLICKS: 3}) is False
 
 
+async def test_a_note_is_committed_with_the_zero_that_ends_it_for_librdkafka():
+    """Without it who reads it by librdkafka gets what lies behind it in memory, or a UnicodeDecodeError."""
+    given: list[object] = []
+
+    async def take(offsets: object) -> None:
+        given.append(offsets)
+
+    await told(Outage("Kafka"), SimpleNamespace(commit=take), {CLICKS: 3}, "1 of 4 partitions")
+    assert given == [{CLICKS: (3, "1 of 4 partitions\0")}]
+
+
 async def test_a_commit_that_is_taken_ends_the_outage():
     async def take(offsets: dict[object, int]) -> None:
         assert offsets == {CLICKS: 3}

@@ -7,12 +7,16 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from faust.types import TP
 
 from deploy.kafka_server import KafkaServer
 from schemas import decisions
 from schemas.decisions import Case
 from service.kafka import Admin, Outgoing
-from streams.app import READ
+from service.outage import Outage
+from streams import commit
+from streams.app import GROUP, READ
 from tests.streams.joining import cases, postback
 from tests.streams.test_worker_stack import STORY, Installation, JoinerProcess, expected, installed, story
 
@@ -153,6 +157,24 @@ def test_a_worker_that_joins_in_the_middle_of_a_restore_changes_nothing(here: In
     here.feed(LATE)
     here.waits_for(lambda: here.final() == expected(STORY + LATE))
     never_falls(here)
+
+
+async def test_a_note_beside_an_offset_is_read_as_it_was_said(here: Installation):
+    """Whatever its length: librdkafka copies it without an end, into memory that held other things before."""
+    here.migrate()
+    prefix = here.settings.topic_prefix
+    place = TP(f"{prefix}clicks", 0)
+    consumer = AIOKafkaConsumer(bootstrap_servers=here.settings.kafka, group_id=prefix + GROUP)
+    await consumer.start()
+    consumer.assign([TopicPartition(*place)])
+    kafka = Outage("Kafka")
+    try:
+        for note in ("é" + "x" * length for length in range(80)):
+            assert await commit.told(kafka, consumer, {place: 1}, note)
+            with Admin(here.settings) as admin:
+                assert admin.committed(GROUP) == {("clicks", 0): (1, note)}
+    finally:
+        await consumer.stop()
 
 
 def test_what_the_joiner_reads_is_all_that_it_commits(here: Installation):
