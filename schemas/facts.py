@@ -163,12 +163,14 @@ class Statement(Fact, frozen=True, kw_only=True):
 class Observation(Statement, frozen=True, kw_only=True):
     """What an advertiser's page or server states.
 
-    proven_by: `token`, `signature:KEY`, `allow_from`, or empty: what the request proved.
+    proven_by: `token`, `signature:KEY`, `allow_from`, or empty: the strongest that the request proved.
+    proven_for: the advertisers whose secret or network it was: it proves nothing of another's offers.
     ip, user_agent: the caller's; conversion_ip, conversion_user_agent: the customer's, as stated.
     user_id: hashed at the edge.
     """
 
     proven_by: Text = ""
+    proven_for: tuple[Id, ...] = ()
     conversion_ip: str = ""
     conversion_user_agent: Url = ""
     adv_sub: Text = ""
