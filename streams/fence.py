@@ -2,12 +2,14 @@
 
 Kafka does so when it has not heard from a worker for the session's time. The worker itself may not know: it
 was stopped (SIGSTOP, a paused machine), or cut off. So each answer of the group's coordinator opens the fence
-for the session's time, counted from the moment of asking, and before each write and each sending it must be
-open. A worker behind a shut fence waits for one of two answers: it still belongs to the group, and goes on;
-or it does not, and what is in work is dropped: it is somebody else's now.
+for half of the session's time, counted from the moment of asking, and before each write and each sending it
+must be open. A worker behind a shut fence waits for one of two answers: it still belongs to the group, and
+goes on; or it does not, and what is in work is dropped: it is somebody else's now.
 
-Between the look at the fence and Kafka's log some time remains. What slips through is known for what it is:
-it comes back in `conversions` as a record that the partition's owner did not send.
+Between the look at the fence and Kafka's log lies a queue. What was handed over may wait there for the other
+half (`sending_s`), and is given up then: a process that was stopped in between sends nothing of it. What a
+network holds back beyond that is known for what it is: it comes back in `conversions` as a record that the
+partition's owner did not send.
 """
 
 import asyncio
@@ -23,6 +25,11 @@ POLL_S: Final = 0.05  # between two looks of who waits; the answer comes in anot
 _WELL: Final = 0
 _REBALANCING: Final = 27  # Kafka knows the member and waits for it to join again
 _CONFIRMS: Final = {HeartbeatRequest: (_WELL, _REBALANCING), SyncGroupRequest: (_WELL,)}
+
+
+def sending_s(session_s: float) -> float:
+    """How long a record may be under way after the fence was passed."""
+    return session_s / 2
 
 
 class Fenced(Unavailable):
@@ -41,7 +48,7 @@ class Fence:
     """
 
     def __init__(self, session_s: float, clock: Callable[[], float] = boot_s) -> None:
-        self._session_s = session_s
+        self._open_s = session_s - sending_s(session_s)
         self._clock = clock
         self._until = float("inf")
         self._out = False
@@ -62,7 +69,7 @@ class Fence:
 
     def confirmed(self, asked_at: float) -> None:
         """The group counts on this worker, said in answer to what was asked then."""
-        self._out, self._until = False, asked_at + self._session_s
+        self._out, self._until = False, asked_at + self._open_s
 
     def lost(self) -> None:
         """The group does not know this worker any more."""

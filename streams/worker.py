@@ -18,7 +18,7 @@ from service.key_watch import KeyWatch
 from service.lifetime import Lifetime
 from service.outage import Outage
 from service.settings import Settings
-from streams import app, decide
+from streams import app, decide, fence
 from streams.joiner import Joiner
 from streams.metrics import Metrics
 from streams.unverified import Keys
@@ -82,7 +82,9 @@ class Worker:
         self._follower.start()
         if not await self._before_the_stop(self._topics_are_there()):
             return
-        self._joiner.ties.sender = producer = Producer(self._settings, linger_ms=LINGER_MS)
+        sending_s = fence.sending_s(self._settings.kafka_session_s)
+        producer = Producer(self._settings, linger_ms=LINGER_MS, delivery_s=sending_s)
+        self._joiner.ties.sender = producer
         self._life.on_close("producer", producer.close)
         await self._join()
         await self._life.wait()

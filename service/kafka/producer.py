@@ -40,11 +40,14 @@ class Producer:
 
     The loop calls send and send_all, which never block. A thread polls; it also replaces a producer that
     librdkafka gave up (a fatal error), so that the caller only ever sees Unavailable.
+
+    delivery_s: a record that was not sent by then never is, also where the process was held still meanwhile.
     """
 
-    def __init__(self, settings: Settings, *, linger_ms: float = 5.0) -> None:
+    def __init__(self, settings: Settings, *, linger_ms: float = 5.0, delivery_s: float = DELIVERY_S) -> None:
         self._settings = settings
         self._linger_ms = linger_ms
+        self._delivery_s = delivery_s
         self._server = outage_of(settings)
         self._board = Board(asyncio.get_running_loop())
         self._swap = threading.Lock()  # a record never goes into a producer that was already emptied
@@ -65,7 +68,7 @@ class Producer:
                 "partitioner": "murmur2_random",  # Faust's too; librdkafka's own agrees on 8 % of keys
                 "compression.type": "lz4",
                 "linger.ms": self._linger_ms,
-                "delivery.timeout.ms": int(DELIVERY_S * 1000),
+                "delivery.timeout.ms": int(self._delivery_s * 1000),
                 "message.max.bytes": MAX_RECORD_BYTES,
                 "queue.buffering.max.messages": self._settings.kafka_queue_records,
                 "queue.buffering.max.kbytes": self._settings.kafka_queue_kib,

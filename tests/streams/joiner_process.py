@@ -1,6 +1,6 @@
-"""A joiner as its own process, with a decider that needs no catalog, and a moment at which it kills itself.
+"""A joiner as its own process, with a decider that needs no catalog, and a moment at which it strikes itself.
 
-python tests/streams/joiner_process.py DIR KAFKA PREFIX PARTITIONS PORT [MOMENT [TIMES]]
+python tests/streams/joiner_process.py DIR KAFKA PREFIX PARTITIONS PORT [MOMENT [TIMES [KILL | STOP]]]
 """
 
 import os
@@ -11,6 +11,7 @@ from typing import Any
 
 from service import lifetime
 from service.errors import Problem
+from service.kafka import Producer
 from service.settings import Settings
 from streams import worker
 from streams.client import ConsumerThread
@@ -19,24 +20,25 @@ from streams.storing import Storing
 from streams.transport import Consumer
 from tests.streams.joining import decide
 
-# By moment: the method after which, or before which, the process is no more.
+# By moment: the method after which, or before which, the process is no more, or is held still.
 AFTER = {
     "kept": (Storing, "keep"),
     "stored": (Storing, "absorb"),
+    "queued": (Producer, "_produce"),
     "sent": (Outbox, "_send_once"),
     "handled": (Consumer, "handled"),
 }
-BEFORE = {"committing": (ConsumerThread, "_commit")}
+BEFORE = {"committing": (ConsumerThread, "_commit"), "joining": (worker.Worker, "_join")}
 
 
-def die_at(moment: str, times: int) -> None:
-    """The process dies by SIGKILL at the given time that it comes to this moment."""
-    left = [times]
+def struck_at(moment: str, times: str = "1", blow: str = "KILL") -> None:
+    """The process is killed, or held still, at the given time that it comes to this moment."""
+    left = [int(times)]
 
     def reached(*_: object) -> None:
         left[0] -= 1
         if left[0] == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), signal.Signals[f"SIG{blow}"])
 
     owner, name = (AFTER | BEFORE)[moment]
     method = getattr(owner, name)
@@ -80,7 +82,9 @@ def main() -> int:
     if hook == ["deaf"]:
         go_deaf()
     elif hook:
-        die_at(hook[0], int(hook[1]) if len(hook) > 1 else 1)
+        if hook[0] == "queued":
+            worker.LINGER_MS = 1_000.0  # type: ignore[misc]  so long the record is nowhere but in the queue
+        struck_at(*hook)
     worker.Worker._decide = lambda _, known: decide(known)  # type: ignore[method-assign]
     settings = Settings(
         dir=Path(directory),

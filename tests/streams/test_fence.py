@@ -19,7 +19,7 @@ from service.settings import Settings
 from streams import app
 from streams import fence as module
 from streams.client import ConsumerThread
-from streams.fence import Fence, Fenced
+from streams.fence import Fence, Fenced, sending_s
 from streams.joiner import Joiner
 from streams.worker import Worker
 from tests.streams.joining import cases, postback, record
@@ -75,9 +75,11 @@ def test_who_never_joined_was_given_nothing_that_others_could_have(fence: Fence)
     assert fence.is_open
 
 
-def test_it_shuts_when_the_group_was_not_heard_for_the_sessions_time(fence: Fence, clock: Clock) -> None:
+def test_it_shuts_so_early_that_what_passed_it_is_sent_or_given_up_within_the_sessions_time(
+    fence: Fence, clock: Clock
+) -> None:
     fence.confirmed(clock())
-    clock.now_s += SESSION_S - 0.1
+    clock.now_s += SESSION_S - sending_s(SESSION_S) - 0.1
     assert fence.is_open
     clock.now_s += 0.2
     assert not fence.is_open
@@ -296,7 +298,8 @@ async def test_who_is_out_and_tries_what_waits_does_not_end_either(tmp_path: Pat
 async def test_the_consumer_tells_it_from_its_start(monkeypatch: pytest.MonkeyPatch) -> None:
     coordinator = Coordinator()
     thread = ConsumerThread.__new__(ConsumerThread)
-    thread.transport = SimpleNamespace(fence=Fence(SESSION_S))
+    thread.transport = SimpleNamespace(fence=Fence(SESSION_S), settings=Settings())
+    thread._stopped, thread._crashed = asyncio.Event(), asyncio.Event()
 
     async def started(self: Any) -> None:
         self._consumer = SimpleNamespace(_coordinator=coordinator)
