@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Final
 
 import aiokafka
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.helpers import create_ssl_context
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -30,6 +30,7 @@ FAUST_LOG: Final = logging.getLogger("faust.joiner")  # else mode names one as o
 MAX_RECORDS: Final = 4_000  # of one fetch; a fetch is decided in one go, this is about 0.2 s
 MAX_PARTITION_BYTES: Final = 256 << 10  # prefetched for each of 5 topics x 64 partitions: 80 MB at the worst
 FETCH_WAIT_MS: Final = 500  # how long a broker may hold back an empty answer
+CONNECT_S: Final = 1.0  # between two attempts at a first connection
 CLOSE_S: Final = 5.0  # to leave the group; who does not is missed after the session's time
 
 
@@ -70,9 +71,22 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # un
         super().seek(partition, offset)
 
     async def on_start(self) -> None:
-        """The consumer runs; before it joins, the fence listens to what its group says."""
-        await super().on_start()
-        self.transport.fence.listen(self._ensure_consumer()._coordinator)  # noqa: SLF001  it tells nobody else
+        """The consumer runs; before it joins, the fence listens to what its group says.
+
+        Where Kafka has gone away it is waited for: aiokafka raises what its first connection lacks.
+        """
+        kafka = outage.of(f"Kafka at {self.transport.settings.kafka}")
+        while not self.should_stop:
+            try:
+                await super().on_start()
+            except KafkaConnectionError:
+                kafka.lost("it went away before the consumer could join its group")
+                await self._ensure_consumer().stop()
+                await asyncio.sleep(CONNECT_S)
+            else:
+                kafka.found()
+                self.transport.fence.listen(self._ensure_consumer()._coordinator)  # noqa: SLF001  it tells nobody else
+                return
 
     def on_crash(self, msg: str, *fmt: Any, **_: Any) -> None:
         """One line; the worker sees the crash and ends the process."""
@@ -98,11 +112,12 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # un
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         settings = transport.settings
         session_ms = int(settings.kafka_session_s * 1000)
+        on_disk = partial(reach.read, settings.dir / "joiner", settings.partitions)
         return aiokafka.AIOKafkaConsumer(
             client_id=f"roundtrip-joiner-{socket.gethostname()}-{os.getpid()}",  # Kafka's own tools show it
             group_id=self.app.conf.id,
             bootstrap_servers=settings.kafka,
-            partition_assignment_strategy=[Assignor(partial(reach.read, settings.dir / "joiner"))],
+            partition_assignment_strategy=[Assignor(on_disk)],
             enable_auto_commit=False,
             auto_offset_reset="none",  # it would go to the log's start and on from there, whatever log it is
             max_poll_records=MAX_RECORDS,

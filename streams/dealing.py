@@ -14,12 +14,14 @@ small: 143 bytes for 64 partitions, 2.2 KiB for 1 024.
 
 import struct
 from collections.abc import Collection, Iterable, Mapping
+from math import inf
 from typing import Final
 
 import msgspec
 
 _FORMAT: Final = 1  # another one is a member of another release: it is taken for one that says nothing
 _HEAD: Final = struct.Struct(">BIH")  # format, round, how many numbers follow
+_LAST_ROUND: Final = (1 << 32) - 1
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -102,7 +104,9 @@ def pack(member: Member) -> bytes:
     # The first half of a float of four bytes: sign, exponent, and seven bits of the number.
     on_disk = (struct.pack(">f", member.on_disk.get(number, 0))[:2] for number in range(count))
     return (
-        _HEAD.pack(_FORMAT, member.round, count) + owned.to_bytes(-(-count // 8), "big") + b"".join(on_disk)
+        _HEAD.pack(_FORMAT, min(member.round, _LAST_ROUND), count)
+        + owned.to_bytes(-(-count // 8), "big")
+        + b"".join(on_disk)
     )
 
 
@@ -120,5 +124,5 @@ def unpack(said: bytes) -> Member:
     return Member(
         round=at,
         owned=frozenset(number for number in range(count) if bits >> number & 1),
-        on_disk={number: records for number, records in on_disk.items() if records > 0},
+        on_disk={number: records for number, records in on_disk.items() if 0 < records < inf},
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 NAME: Final = "reach"
+_MOST: Final = 1 << 64  # records: what a file says that was written by halves, or by others, is bounded
 
 
 def note(state: Path, offsets: Iterable[int]) -> None:
@@ -19,17 +20,14 @@ def note(state: Path, offsets: Iterable[int]) -> None:
         (state / NAME).write_text(str(sum(offsets)), "ascii")
 
 
-def read(directory: Path) -> dict[int, float]:
+def read(directory: Path, partitions: int) -> dict[int, float]:
     """By partition number, how far each state in the directory has come; 1 where that is not said."""
-    try:
-        states = [each for each in directory.iterdir() if each.name.isdecimal()]
-    except OSError:
-        return {}
-    return {int(state.name): max(1.0, _said(state / NAME)) for state in states}
+    states = {number: directory / str(number) for number in range(partitions)}
+    return {number: max(1.0, _said(state / NAME)) for number, state in states.items() if state.is_dir()}
 
 
 def _said(path: Path) -> float:
     try:
-        return float(path.read_text("ascii"))
+        return float(min(int(path.read_text("ascii")), _MOST))
     except (OSError, ValueError):
         return 0.0

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
@@ -219,14 +220,52 @@ def test_a_state_says_how_far_it_has_come_with_each_write(tmp_path: Path) -> Non
     state = Store(tmp_path).open(3)
     state.apply(Changes(positions={"clicks": Position(7, "log")}))
     state.apply(Changes(positions={"pixels": Position(5, "log")}))
-    assert reach.read(tmp_path) == {3: 12.0}
+    assert reach.read(tmp_path, 8) == {3: 12.0}
     state.close()
 
 
 def test_how_far_a_state_has_come_is_read_without_opening_it(tmp_path: Path) -> None:
-    assert reach.read(tmp_path / "none") == {}
+    assert reach.read(tmp_path / "none", 8) == {}
     for name in ("0", "3", "7", "LOG"):
         (tmp_path / name).mkdir()
+    (tmp_path / "4").write_text("no state")
     reach.note(tmp_path / "0", [5, 7])
     (tmp_path / "7" / reach.NAME).write_text("")  # a crash came between
-    assert reach.read(tmp_path) == {0: 12.0, 3: 1.0, 7: 1.0}
+    assert reach.read(tmp_path, 8) == {0: 12.0, 3: 1.0, 7: 1.0}
+
+
+def test_what_else_lies_beside_the_states_keeps_nobody_from_joining(tmp_path: Path) -> None:
+    """As a damaged one that was moved away and named by its day."""
+    for name in ("3", "20261123", "٣", "003"):
+        (tmp_path / name).mkdir()
+    assert reach.read(tmp_path, 8) == {3: 1.0}
+    assert pack(Member(on_disk=reach.read(tmp_path, 8)))
+
+
+@given(st.one_of(st.binary(max_size=60), st.integers().map(lambda said: str(said).encode())))
+def test_whatever_stands_in_a_file_can_be_said(tmp_path_factory: pytest.TempPathFactory, said: bytes) -> None:
+    directory = tmp_path_factory.getbasetemp() / "reaches"
+    (directory / "0").mkdir(parents=True, exist_ok=True)
+    (directory / "0" / reach.NAME).write_bytes(said)
+    assert unpack(pack(Member(on_disk=reach.read(directory, 1)))).on_disk[0] >= 1.0
+
+
+@given(st.dictionaries(st.sampled_from("abc"), st.binary(max_size=40), min_size=1), st.data())
+def test_whatever_members_say_everybody_gets_its_share(said: dict[str, bytes], data: st.DataObject) -> None:
+    """Random bytes, what we say cut short, and what we say with some bytes changed."""
+    cluster = ClusterMetadata()
+    cluster.partitions_for_topic = lambda _: set(range(4))  # type: ignore[method-assign]
+    real = pack(Member(7, frozenset({0, 2}), {0: 5.0, 3: 9.0}))
+    for name in said:
+        way = data.draw(st.sampled_from(["random", "cut", "changed"]))
+        if way == "cut":
+            said[name] = real[: data.draw(st.integers(0, len(real)))]
+        elif way == "changed":
+            at = data.draw(st.integers(0, len(real) - 1))
+            said[name] = real[:at] + data.draw(st.binary(min_size=1, max_size=4)) + real[at + 1 :]
+    members = {name: ConsumerProtocolMemberMetadata(0, list(TOPICS), each) for name, each in said.items()}
+    dealt = Assignor(dict).assign(cluster, members)
+    for each in dealt.values():
+        Assignor(dict).on_assignment(ConsumerProtocolMemberAssignment.decode(each.encode()))
+    given = sorted(number for each in dealt.values() for number in dict(each.assignment)["clicks"])
+    assert given == list(range(4))

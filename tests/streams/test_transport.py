@@ -1,6 +1,7 @@
 """Whole fetches pass, and reading goes on where it should."""
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -9,7 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.errors import IllegalStateError, OffsetOutOfRangeError, UnknownMemberIdError
+from aiokafka.errors import (
+    IllegalStateError,
+    KafkaConnectionError,
+    OffsetOutOfRangeError,
+    UnknownMemberIdError,
+)
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
@@ -233,6 +239,39 @@ def thread() -> ConsumerThread:
     made.transport = SimpleNamespace(settings=Settings(kafka="nowhere:1"))
     made._read = {}
     return made
+
+
+async def test_a_kafka_that_goes_away_before_the_first_connection_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """In one line, and without the trace of aiokafka's error: the process would end."""
+    monkeypatch.setattr(client, "CONNECT_S", 0.0)
+    closed: list[int] = []
+    heard: list[object] = []
+    tries = itertools.count(1)
+    made = thread()
+    made.transport.settings = Settings(kafka="just-gone:1")
+    made.transport.fence = SimpleNamespace(listen=heard.append)
+    made._stopped = asyncio.Event()
+    made._crashed = asyncio.Event()
+
+    async def started(self: Any) -> None:
+        number = next(tries)
+
+        async def stop() -> None:
+            closed.append(number)
+
+        self._consumer = SimpleNamespace(_coordinator=number, stop=stop)
+        if number < 3:
+            raise KafkaConnectionError("Unable to bootstrap from [('just-gone', 1, 0)]")
+
+    monkeypatch.setattr(driver.AIOKafkaConsumerThread, "on_start", started)
+    await asyncio.wait_for(made.on_start(), 10)
+    assert (closed, heard) == ([1, 2], [3])
+    assert [each.getMessage().partition(": ")[0] for each in caplog.records] == [
+        "Kafka at just-gone:1 cannot be reached",
+        "Kafka at just-gone:1 can be reached again after 0 s",
+    ]
 
 
 class Reading:

@@ -86,6 +86,11 @@ class JoinerProcess(Server):
         return self.log.read_text()
 
 
+def is_held(joiner: JoinerProcess) -> bool:
+    """Whether the process is stopped by a signal."""
+    return Path(f"/proc/{joiner.pid}/stat").read_text().rpartition(") ")[2].startswith("T")
+
+
 class Installation:
     """Topics of one's own in a Kafka, what is put into them and what comes out."""
 
@@ -119,7 +124,7 @@ class Installation:
             )
         process = JoinerProcess(settings, *moment)
         self.processes.append(process)
-        process.start()
+        process.spawn() if moment else process.start()
         return process
 
     def put(self, records: Sequence[Outgoing]) -> None:
@@ -411,6 +416,27 @@ def test_what_is_too_old_expires_and_wrong_clocks_change_nothing_for_the_others(
     assert [(each.receipt_id, each.reason) for each in quarantines(here.sent("quarantine"))] == [
         (postback("old", 21).receipt_id, Reason.TOO_LATE_TO_CORRECT)
     ]
+
+
+def test_kafka_may_go_away_just_before_the_first_connection_of_the_consumer(tmp_path: Path):
+    """One line says so; the group is joined once Kafka is back."""
+    kafka = KafkaServer(tmp_path / "kafka").start()
+    (here,) = [*itertools.islice(installed(kafka, tmp_path), 1)]
+    try:
+        here.migrate().feed(STORY)
+        joiner = here.joiner("joining", "1", "STOP")
+        here.waits_for(lambda: is_held(joiner))
+        kafka.kill()
+        os.kill(joiner.pid, signal.SIGCONT)
+        here.waits_for(lambda: "cannot be reached" in joiner.said())
+        kafka.start()
+        here.waits_for(lambda: here.final() == expected(STORY))
+        assert "Traceback" not in joiner.said()
+        assert joiner.said().count("cannot be reached") == joiner.said().count("can be reached again")
+    finally:
+        for process in here.processes:
+            process.kill()
+        kafka.kill()
 
 
 def test_kafka_may_be_absent_at_the_start_and_go_away_later(tmp_path: Path):
