@@ -16,21 +16,21 @@ import time
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from deploy.kafka_server import KafkaServer
-from deploy.terminal import say
 from proof import histories, joined
+from proof import rounds as lots
 from proof.histories import Histories
 from proof.joined import Outcome
-from proof.joiner_scene import KILLS, MOVES, WORKERS, Feeder, Kind, Scene, Step, act
+from proof.joiner_scene import KILLS, MOVES, WORKERS, Kind, Scene, Step, act, enact
 from proof.joiner_stack import JoinerStack
-from service.errors import No, Problem, Unavailable, Usage
+from service.errors import No, Problem, Unavailable
 
-A_ROUND: Final = 10
 PARTITIONS: Final = 6  # more than workers, and no multiple of all their numbers
 DEFAULT_RATE: Final = 150.0  # facts a second
 FACTS_A_TRANSACTION: Final = 3.0  # about, with those that are shipped twice
@@ -92,6 +92,10 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
             f" {verdict}{kept}; {self.seconds:.0f} s"
         )
 
+    def lines(self) -> list[str]:
+        """What is told of it."""
+        return [str(self), *(f"  {line}" for line in (*self.ended, *self.differences))]
+
 
 class Ground(msgspec.Struct, frozen=True):
     """On what a round is played: so many facts a second, and a program in place of `roundtrip`.
@@ -125,67 +129,49 @@ def play(number: int, steps: list[Step], seed: str, ground: Ground = Ground()) -
 
 def _played(directory: Path, found: Round, steps: list[Step], told: Histories, ground: Ground) -> Round:
     catalogs = histories.catalogs()
+    records = [histories.record(fact) for fact in told.shipped]
     with KafkaServer(directory / "kafka") as kafka:
         plain = JoinerStack(kafka, directory / "plain", prefix="plain-", partitions=PARTITIONS)
-        undisturbed = _undisturbed(plain.install(catalogs), told)
+        enact(plain.install(catalogs), records, 0.0, lambda scene: scene.join("worker"))
+        undisturbed = outcome(plain)
         stack = JoinerStack(
             kafka, directory, partitions=PARTITIONS, shared=ground.shared, program=ground.program
         )
-        ended = _disturbed(stack.install(catalogs[:1]), steps, told, ground.rate)
-        outcome = _outcome(stack)
-    every = list(joined.differences(outcome, undisturbed, told, dict(enumerate(catalogs, 1))))
+        stack.install(catalogs[:1])
+        ended = enact(stack, records, ground.rate, partial(_disturb, stack, steps))
+        stood = outcome(stack)
+    every = list(joined.differences(stood, undisturbed, told, dict(enumerate(catalogs, 1))))
     return msgspec.structs.replace(
         found,
         facts=sum(len(each.facts) for each in told.told.values()),
-        cases=len(outcome.cases),
-        raised=joined.raised(outcome, undisturbed),
+        cases=len(stood.cases),
+        raised=joined.raised(stood, undisturbed),
         ended=ended,
         differences=every[:SHOWN],
         sorts=dict(Counter(line.partition(":")[0] for line in every)),
     )
 
 
-def _undisturbed(stack: JoinerStack, told: Histories) -> Outcome:
-    """What one joiner says that nobody disturbs."""
-    records = [histories.record(fact) for fact in told.shipped]
-    with Feeder(stack, records, 0.0) as feeder:
-        scene = Scene(stack, feeder)
-        try:
-            scene.join("worker")
-            scene.settle()
-        finally:
-            scene.close()
-    return _outcome(stack)
-
-
-def _disturbed(stack: JoinerStack, steps: list[Step], told: Histories, rate: float) -> list[str]:
-    """What those said that ended by themselves. The second catalog comes in the middle."""
-    records = [histories.record(fact) for fact in told.shipped]
+def _disturb(stack: JoinerStack, steps: list[Step], scene: Scene) -> None:
+    """The second catalog comes in the middle."""
     _, later = histories.catalogs()
-    with Feeder(stack, records, rate) as feeder:
-        scene = Scene(stack, feeder)
-        try:
-            for name in WORKERS[:2]:
-                scene.join(name)
-            for step in steps[: len(steps) // 2]:
-                act(scene, step)
-            stack.apply(later)
-            for step in steps[len(steps) // 2 :]:
-                act(scene, step)
-            scene.settle()
-        finally:
-            scene.close()
-        return scene.ended
+    for name in WORKERS[:2]:
+        scene.join(name)
+    for step in steps[: len(steps) // 2]:
+        act(scene, step)
+    stack.apply(later)
+    for step in steps[len(steps) // 2 :]:
+        act(scene, step)
 
 
-def _outcome(stack: JoinerStack) -> Outcome:
+def outcome(stack: JoinerStack) -> Outcome:
+    """All that the joiners have said there."""
     return joined.outcome(stack.read("conversions"), stack.read("notices"), stack.read("quarantine"))
 
 
 def rounds(seed: int, kills: int) -> Iterator[tuple[int, str, list[Step]]]:
     """Number, seed and steps of each round."""
-    for number, left in enumerate(range(kills, 0, -A_ROUND), 1):
-        yield number, f"{seed}/{number}", plan(f"{seed}/{number}", min(left, A_ROUND))
+    return lots.rounds(seed, kills, plan)
 
 
 def played(seed: int, kills: int, ground: Ground, at_once: int, but: Container[int] = ()) -> Iterator[Round]:
@@ -212,53 +198,22 @@ def main() -> int:
     """0 when every round ended as the undisturbed run did."""
     args = _arguments().parse_args()
     ground = Ground(args.rate, args.program, args.shared)
-    done = _done(args.resume, args.seed) if args.resume else set()
     if args.round:
         only = [each for each in rounds(args.seed, args.kills) if each[0] == args.round]
         found: Iterator[Round] = (play(number, steps, seed, ground) for number, seed, steps in only)
     else:
+        done = lots.held(args.resume, args.seed, Round)
         found = played(args.seed, args.kills, ground, args.at_once, done)
-    failed = 0
-    for each in found:
-        for line in (str(each), *(f"  {line}" for line in [*each.ended, *each.differences])):
-            say(line)
-        failed += bool(each.sorts)
-        if args.resume:
-            with args.resume.open("ab") as file:
-                file.write(msgspec.json.encode(each) + b"\n")
-    say(f"{failed} rounds failed" if failed else "every round ended as if nobody had disturbed it")
-    return 1 if failed else 0
+    return lots.told(found, args.resume, "every round ended as if nobody had disturbed it")
 
 
 def _arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m proof.joiner_kills", description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=30, metavar="N", help="how many kills (default: 30)")
-    parser.add_argument("--seed", type=int, default=1, metavar="S", help="draws facts and steps (default: 1)")
-    parser.add_argument("--round", type=int, metavar="K", help="only this round")
-    parser.add_argument("--rate", type=float, default=DEFAULT_RATE, metavar="R", help="facts a second (150)")
-    parser.add_argument(
-        "--resume",
-        type=Path,
-        metavar="FILE",
-        help="keep finished rounds there, and leave out those that held",
-    )
+    parser = lots.arguments("proof.joiner_kills", __doc__.splitlines()[0], 30, DEFAULT_RATE)
     parser.add_argument(
         "--at-once", type=int, default=1, metavar="N", help="rounds beside each other; they mostly wait (1)"
     )
     parser.add_argument("--shared", action="store_true", help="workers of one directory; no state is lost")
-    parser.add_argument("--program", type=Path, metavar="FILE", help="in place of `roundtrip`")
     return parser
-
-
-def _done(path: Path, seed: int) -> set[int]:
-    """The rounds of this seed that held, by the file of earlier runs."""
-    if not path.exists():
-        return set()
-    try:
-        past = [msgspec.json.decode(line, type=Round) for line in path.read_bytes().splitlines()]
-    except msgspec.MsgspecError as error:
-        raise Usage(f"--resume {path}: {error}") from error
-    return {each.number for each in past if each.seed == f"{seed}/{each.number}" and not each.sorts}
 
 
 if __name__ == "__main__":

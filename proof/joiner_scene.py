@@ -216,6 +216,20 @@ class Scene:
         return ready and self.stack.is_caught_up()
 
 
+def enact(
+    stack: JoinerStack, records: Sequence[Outgoing], rate: float, acting: Callable[[Scene], None]
+) -> list[str]:
+    """What those said that ended by themselves. rate: facts a second; all are decided in the end."""
+    with Feeder(stack, records, rate) as feeder:
+        scene = Scene(stack, feeder)
+        try:
+            acting(scene)
+            scene.settle()
+        finally:
+            scene.close()
+        return scene.ended
+
+
 # What is done to them
 
 

@@ -5,29 +5,28 @@ a seed and a ledger of its own, so that a round that fails is repeated alone: `-
 are a function of seed and round; what happens at a moment is the machine's.
 """
 
-import argparse
 import random
 import shutil
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
 
 from deploy.parts import Service
-from deploy.terminal import say
 from proof import harm
+from proof import rounds as lots
 from proof.compared import Compared, compare
 from proof.ledger import Sending
 from proof.own_stack import OwnStack
 from proof.traffic import CATALOG, Pace, Traffic
-from service.errors import Problem, Usage
+from service.errors import Problem
 
-A_ROUND: Final = 10
 WARM_S: Final = 1.0  # of traffic before the first kill
 PAUSE_S: Final = (0.2, 2.0)  # from one kill's repair to the next kill: also into recoveries that still run
 DEFAULT_RATE: Final = 200.0
@@ -145,6 +144,15 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     kept: str = ""
 
+    @property
+    def sorts(self) -> Mapping[str, int]:
+        """How many differences there are of each sort."""
+        return self.found.sorts
+
+    def lines(self) -> list[str]:
+        """What is told of it."""
+        return [str(self), *(f"  {line}" for line in self.found.differences)]
+
     def __str__(self) -> str:
         answers = ", ".join(f"{count} {said}" for said, count in sorted(self.said.items()))
         kept = f" (kept in {self.kept})" if self.kept else ""
@@ -211,57 +219,20 @@ def _act(scene: Scene, kill: Kill) -> None:
 
 def rounds(seed: int, kills: int, program: Path | None = None) -> Iterator[tuple[int, str, list[Kill]]]:
     """Number, seed and kills of each round."""
-    for number, left in enumerate(range(kills, 0, -A_ROUND), 1):
-        yield number, f"{seed}/{number}", plan(f"{seed}/{number}", min(left, A_ROUND), program)
+    return lots.rounds(seed, kills, partial(plan, program=program))
 
 
 def main() -> int:
     """0 when every answered event of every round was found, once."""
-    parser = argparse.ArgumentParser(prog="python -m proof.kills", description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=50, metavar="N", help="how many kills (default: 50)")
-    parser.add_argument(
-        "--seed", type=int, default=1, metavar="S", help="draws parts and moments (default: 1)"
+    args = lots.arguments("proof.kills", __doc__.splitlines()[0], 50, DEFAULT_RATE).parse_args()
+    done = lots.held(args.resume, args.seed, Round)
+    ground = Ground(args.rate, args.program)
+    found = (
+        play(number, kills, seed, ground)
+        for number, seed, kills in rounds(args.seed, args.kills, args.program)
+        if number not in done and args.round in {None, number}
     )
-    parser.add_argument("--round", type=int, metavar="K", help="only this round")
-    parser.add_argument(
-        "--rate", type=float, default=DEFAULT_RATE, metavar="R", help="requests a second (200)"
-    )
-    parser.add_argument(
-        "--resume",
-        type=Path,
-        metavar="FILE",
-        help="keep finished rounds there, and leave out those that held",
-    )
-    parser.add_argument(
-        "--program", type=Path, metavar="FILE", help="in place of `roundtrip`: tests/kill/bad_disk.py"
-    )
-    args = parser.parse_args()
-    done = _done(args.resume, args.seed) if args.resume else set()
-    failed = 0
-    for number, seed, kills in rounds(args.seed, args.kills, args.program):
-        if number in done or args.round not in {None, number}:
-            continue
-        found = play(number, kills, seed, Ground(args.rate, args.program))
-        say(str(found))
-        for difference in found.found.differences:
-            say(f"  {difference}")
-        failed += bool(found.found.sorts)
-        if args.resume:
-            with args.resume.open("ab") as file:
-                file.write(msgspec.json.encode(found) + b"\n")
-    say(f"{failed} rounds failed" if failed else "every answered event was found, once")
-    return 1 if failed else 0
-
-
-def _done(path: Path, seed: int) -> set[int]:
-    """The rounds of this seed that held, by the file of earlier runs."""
-    if not path.exists():
-        return set()
-    try:
-        past = [msgspec.json.decode(line, type=Round) for line in path.read_bytes().splitlines()]
-    except msgspec.MsgspecError as error:
-        raise Usage(f"--resume {path}: {error}") from error
-    return {each.number for each in past if each.seed == f"{seed}/{each.number}" and not each.found.sorts}
+    return lots.told(found, args.resume, "every answered event was found, once")
 
 
 if __name__ == "__main__":

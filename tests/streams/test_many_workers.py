@@ -10,7 +10,7 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -20,12 +20,13 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from deploy.kafka_server import KafkaServer
-from proof import histories, joined
+from proof import histories, joined, joiner_kills
 from proof.histories import Histories
 from proof.joined import Outcome
-from proof.joiner_scene import Feeder, Scene, Step, _freeze, _join, _kill_and_miss, _kill_one, _leave
+from proof.joiner_scene import Scene, Step, act, enact
 from proof.joiner_stack import GROUP, Joiner, JoinerStack
 from schemas.topics import FACTS
+from service.kafka import Outgoing
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
@@ -35,8 +36,8 @@ SEED = os.environ.get("MANY_SEED", "20261123")
 RATE = 150.0
 TRANSACTIONS = 700 * (ROUNDS or 1)
 LOOK_S = 0.2
-ALL = (_join, _leave, _kill_one, _kill_and_miss, _freeze)
-SCRIPT = ((1.0, _join), (1.0, _leave), (1.0, _freeze), (1.0, _kill_one), (1.0, _join))
+ALL = ("joins", "leaves", "joiner", "joiner, for good", "held still")
+SCRIPT = ("joins", "leaves", "held still", "joiner", "joins")
 DEALT_S = 60.0  # until a group has settled, also where one was killed
 
 
@@ -128,10 +129,6 @@ def told() -> Histories:
     return histories.histories(SEED, TRANSACTIONS, NOW_MS)
 
 
-def outcome(stack: JoinerStack) -> Outcome:
-    return joined.outcome(stack.read("conversions"), stack.read("notices"), stack.read("quarantine"))
-
-
 @pytest.fixture(scope="module")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
     with KafkaServer(tmp_path_factory.mktemp("kafka")) as server:
@@ -141,20 +138,12 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
 @pytest.fixture(scope="module")
 def undisturbed(kafka: KafkaServer, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     stack = JoinerStack(kafka, tmp_path_factory.mktemp("plain"), prefix="plain-", partitions=4)
-    played(stack.install(histories.catalogs()), 0.0, lambda scene: scene.join("w0"))
-    return outcome(stack)
+    enact(stack.install(histories.catalogs()), records(), 0.0, lambda scene: scene.join("w0"))
+    return joiner_kills.outcome(stack)
 
 
-def played(stack: JoinerStack, rate: float, act: Callable[[Scene], None]) -> list[str]:
-    records = [histories.record(fact) for fact in told().shipped]
-    with Feeder(stack, records, rate) as feeder:
-        scene = Scene(stack, feeder)
-        try:
-            act(scene)
-            scene.settle()
-        finally:
-            scene.close()
-        return scene.ended
+def records() -> list[Outgoing]:
+    return [histories.record(fact) for fact in told().shipped]
 
 
 def disturb(watcher: Watcher, scene: Scene) -> None:
@@ -164,14 +153,15 @@ def disturb(watcher: Watcher, scene: Scene) -> None:
     watcher.settled(scene)
     chance = random.Random(SEED)
     drawn = [(chance.uniform(0.5, 6.0), chance.choice(ALL)) for _ in range(6 * ROUNDS)]
-    for pause_s, step in drawn or SCRIPT:
-        scene.nap(pause_s)
-        step(scene, Step(0.0, "", chance.randrange(64)))
+    for pause_s, what in drawn or [(1.0, what) for what in SCRIPT]:
+        act(scene, Step(pause_s, what, chance.randrange(64)))
         if not ROUNDS:  # else steps come into rebalances that still run
             watcher.settled(scene)
 
 
-WAYS = [(count, kind) for count in (4, 64) for kind in (JoinerStack, Sharing)] if ROUNDS else [(64, Sharing)]
+WAYS = [(4, JoinerStack), (64, Sharing)]
+if ROUNDS:
+    WAYS = [(count, kind) for count in (4, 64) for kind in (JoinerStack, Sharing)]
 
 
 @pytest.mark.parametrize(("partitions", "kind"), WAYS, ids=lambda each: str(getattr(each, "__name__", each)))
@@ -182,9 +172,9 @@ def test_workers_that_come_and_go_change_nothing(
     stack = kind(kafka, tmp_path, prefix=f"{kind.__name__}-{partitions}-", partitions=partitions)
     stack.install(histories.catalogs())
     with Watcher(stack) as watcher:
-        ended = played(stack, RATE, partial(disturb, watcher))
+        ended = enact(stack, records(), RATE, partial(disturb, watcher))
     catalogs = dict(enumerate(histories.catalogs(), 1))
-    found = outcome(stack)
+    found = joiner_kills.outcome(stack)
     assert list(joined.differences(found, undisturbed, told(), catalogs)) == []
     for dealt in watcher.seen:
         for worker, topics in dealt.workers.items():
