@@ -85,7 +85,7 @@ def _list(path: Path) -> int:
 def _add(path: Path, _args: argparse.Namespace) -> int:
     is_first = not path.exists()
     file, number = rotation.added(KeyFile() if is_first else keys.read(path), keys.new_secret(), _now_ms())
-    keys.write(path, file)
+    keys.write(path, rotation.with_identifiers(file, keys.new_secret()))
     if is_first:
         print(f"{path}: key {number} is made, and signs. Keep a copy, and give every edge the same file")
         return 0

@@ -65,7 +65,9 @@ def make_keys(directory: Path) -> Path:
     path = directory / "keys.toml"
     if not path.exists():
         first, _ = rotation.added(KeyFile(), keys.new_secret(), time.time_ns() // 1_000_000)
-        keys.write(path, first)
+        keys.write(path, rotation.with_identifiers(first, keys.new_secret()))
+    elif not (before := keys.read(path)).identifiers:
+        keys.write(path, rotation.with_identifiers(before, keys.new_secret()))
     return path
 
 

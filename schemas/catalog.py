@@ -27,6 +27,7 @@ from schemas.catalog_parties import (
     Status,
     Url,
 )
+from schemas.catalog_secrets import is_reference
 from schemas.macros import Template, compile_template
 from schemas.money import Rate, Rates
 
@@ -105,6 +106,26 @@ class Catalog(Entry, frozen=True, kw_only=True):
         for offer in self.offers:
             found[offer.advertiser_id] = (*found.get(offer.advertiser_id, ()), offer)
         return found
+
+    @cached_property
+    def identifier_keys(self) -> dict[int, str]:
+        """Where the keys of derived identifiers lie that offers have of their own, by offer."""
+        return {
+            o.id: o.identifier.key
+            for o in self.offers
+            if isinstance(o.identifier, Derived) and o.identifier.key
+        }
+
+    @cached_property
+    def addresses_identify(self) -> bool:
+        """Whether any offer derives its transaction IDs from the customer's address."""
+        return any(isinstance(o.identifier, Derived) and "ip" in o.identifier.derived for o in self.offers)
+
+    @cached_property
+    def proof_secrets(self) -> frozenset[str]:
+        """Where the secrets lie that postbacks prove themselves with."""
+        stated = {key.secret for one in self.advertisers for key in one.postback.keys}
+        return frozenset(filter(is_reference, stated | {one.postback.token for one in self.advertisers}))
 
     @cached_property
     def rates(self) -> Rates:

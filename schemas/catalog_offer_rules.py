@@ -8,6 +8,7 @@ from schemas import durations
 from schemas.catalog import Catalog, Derived, Goal, Offer, Price
 from schemas.catalog_complaints import Place
 from schemas.catalog_rules import Finding, Rule, currency, error, no_duplicates, template, warning
+from schemas.catalog_secrets import is_reference
 from schemas.topics import CLICK_WINDOW_DAYS, DAY_MS, VIEW_WINDOW_DAYS
 
 _LABEL: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
@@ -207,9 +208,7 @@ def _tracking(offer: Offer, place: Place) -> Iterator[Finding]:
                 yield warning(
                     (*place, "goals", n, "confirm"), "waits for postbacks, which the offer does not track"
                 )
-    urls = [(offer.url, (*place, "url"))]
-    urls += [(page.url, (*place, "landing_pages", n, "url")) for n, page in enumerate(offer.landing_pages)]
-    for url, at in urls:
+    for url, at in _urls_of(offer, place):
         if offer.tracking == ("postback",) and offer.identifier == "random" and "{transaction_id}" not in url:
             yield warning(at, "has no {transaction_id}, so the shop has none to post back")
 
@@ -231,13 +230,34 @@ def pixels(catalog: Catalog) -> Iterator[Finding]:
 
 
 def derived(catalog: Catalog) -> Iterator[Finding]:
-    """No variable is named twice."""
+    """No variable is named twice, no key stands in the file, and no URL asks for what is not kept."""
     for n, offer in enumerate(catalog.offers):
-        if isinstance(offer.identifier, Derived):
-            at: Place = ("offers", n, "identifier", "derived")
-            yield from no_duplicates(
-                ((name, (*at, m)) for m, name in enumerate(offer.identifier.derived)), "variable"
-            )
+        if not isinstance(offer.identifier, Derived):
+            continue
+        at: Place = ("offers", n, "identifier")
+        names = offer.identifier.derived
+        yield from no_duplicates(((name, (*at, "derived", m)) for m, name in enumerate(names)), "variable")
+        if offer.identifier.key and not is_reference(offer.identifier.key):
+            advice = "write where it lies, `env:NAME` or `file:PATH`: the catalog is published"
+            yield error((*at, "key"), f"the key must not stand in the catalog: {advice}")
+        yield from _addresses(offer, ("offers", n))
+
+
+def _addresses(offer: Offer, place: Place) -> Iterator[Finding]:
+    """Where the address identifies the customer it is kept nowhere, and no URL that is kept holds it."""
+    if isinstance(offer.identifier, Derived) and "ip" in offer.identifier.derived:
+        for url, at in _urls_of(offer, place):
+            if "{ip}" in url or "{session_ip}" in url:
+                yield warning(
+                    at, "{ip} stays empty: the address is this offer's identifier, and kept nowhere"
+                )
+
+
+def _urls_of(offer: Offer, place: Place) -> list[tuple[str, Place]]:
+    urls: list[tuple[str, Place]] = [(offer.url, (*place, "url"))]
+    return urls + [
+        (page.url, (*place, "landing_pages", n, "url")) for n, page in enumerate(offer.landing_pages)
+    ]
 
 
 RULES: Final[tuple[Rule, ...]] = (ids, offers, goals, derived, workable, pixels)

@@ -45,9 +45,10 @@ class Permission(Entry, frozen=True, kw_only=True):
 
 
 class Derived(Entry, frozen=True, kw_only=True):
-    """The transaction ID is made of these variables of the customer."""
+    """The transaction ID is made of these variables of the customer, by a key that never changes."""
 
     derived: Annotated[tuple[Variable, ...], msgspec.Meta(min_length=1)]
+    key: Text = ""
 
 
 class Price(Entry, frozen=True, kw_only=True):

@@ -79,6 +79,8 @@ def _must_not_change_secrets(path: Path, old: Keyring, new: Keyring) -> None:
     for number in set(old.numbers) & set(new.numbers):
         if old.sign(number, b"") != new.sign(number, b""):
             raise Usage(f"{path}: key {number} has another secret than before; a number is never given twice")
+    if old.identifiers not in (b"", new.identifiers):
+        raise Usage(f"{path}: `identifiers` is not what it was; no customer would have the same ID as before")
 
 
 def _words(ring: Keyring) -> str:

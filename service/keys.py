@@ -1,6 +1,7 @@
 """The keys that sign transaction IDs: DIR/keys.toml, which only its owner may read.
 
 retired = [1]               # numbers that were given once and are not given again
+identifiers = "64 hex digits"   # of which each offer's derived identifiers have a key; it never changes
 
 [[keys]]
 number = 2                  # 0 to 255; named in every ID that it signed
@@ -49,10 +50,19 @@ class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
 
 class KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The file; retired: numbers that were given once, and are not given again."""
+    """The file.
+
+    retired: numbers that were given once, and are not given again.
+    identifiers: the secret, in hex, of which each offer's derived identifiers have a key; may be empty.
+    """
 
     keys: tuple[Key, ...] = ()
     retired: tuple[int, ...] = ()
+    identifiers: str = ""
+
+    def __repr__(self) -> str:
+        """Without the secrets."""
+        return f"KeyFile({self.keys}, retired={self.retired})"
 
 
 def keyring(path: Path) -> Keyring:
@@ -94,18 +104,17 @@ def ring(path: Path, file: KeyFile) -> Keyring:
     try:
         for key in file.keys:
             _ = [times.to_ms(text) for text in (key.added, key.signed_until) if text]
-        return Keyring({key.number: _secret(path, key) for key in file.keys}, signing[0])
+        secrets = {key.number: _bytes(path, key.secret, f"secret of key {key.number}") for key in file.keys}
+        return Keyring(secrets, signing[0], _bytes(path, file.identifiers, "secret `identifiers`"))
     except ValueError as error:
         raise Usage(f"{path}: {error}") from error
 
 
-def _secret(path: Path, key: Key) -> bytes:
+def _bytes(path: Path, secret: str, what: str) -> bytes:
     try:
-        return bytes.fromhex(key.secret)
+        return bytes.fromhex(secret)
     except ValueError:
-        raise Usage(
-            f"{path}: the secret of key {key.number} is not hex"
-        ) from None  # the cause would quote it
+        raise Usage(f"{path}: the {what} is not hex") from None  # the cause would quote it
 
 
 def new_secret() -> str:
@@ -155,6 +164,8 @@ def _text(file: KeyFile) -> str:
     parts = [HEADING]
     if file.retired:
         parts.append(f"retired = {sorted(file.retired)}\n")
+    if file.identifiers:
+        parts.append(f'identifiers = "{file.identifiers}"\n')
     for key in file.keys:
         lines = [f"number = {key.number}", f'secret = "{key.secret}"']
         lines += ["signs = true"] if key.signs else []

@@ -32,6 +32,11 @@ def added(file: KeyFile, secret: str, now_ms: int) -> tuple[KeyFile, int]:
     return msgspec.structs.replace(file, keys=(*file.keys, key)), key.number
 
 
+def with_identifiers(file: KeyFile, secret: str) -> KeyFile:
+    """The file with a secret for derived identifiers; the one that it has stays for good."""
+    return file if file.identifiers else msgspec.structs.replace(file, identifiers=secret)
+
+
 def signing(file: KeyFile, number: int, now_ms: int, written_ms: int, *, at_once: bool = False) -> KeyFile:
     """The file in which this key signs instead of the one that did.
 
@@ -63,7 +68,8 @@ def retired(file: KeyFile, number: int, now_ms: int, *, force: bool = False) -> 
         raise No(f"key {number} signs; let another one sign first: roundtrip keys sign N")
     if not force and (why := _alive(file, key, now_ms)):
         raise No(f"{why}; --force retires key {number}, and no edge knows them any more")
-    return KeyFile(keys=tuple(each for each in file.keys if each is not key), retired=(*file.retired, number))
+    kept = tuple(each for each in file.keys if each is not key)
+    return msgspec.structs.replace(file, keys=kept, retired=(*file.retired, number))
 
 
 def retirable(file: KeyFile, key: Key) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 import roundtrip
+from deploy import layout
 from schemas import times
 from service import keys, rotation
 
@@ -29,6 +30,7 @@ def test_the_whole_rotation(tmp_path: Path, clock: list[int], capsys: pytest.Cap
     where = ("--dir", str(tmp_path))
     path = tmp_path / "keys.toml"
     assert "key 1 is made, and signs" in said(capsys, "add", *where)
+    identifiers = keys.read(path).identifiers
     assert "roundtrip keys sign 2" in said(capsys, "add", *where)
     assert "Wait until it verifies on every edge" in said(capsys, "sign", "2", *where, code=1)
     clock[0] += LATER_MS
@@ -43,6 +45,7 @@ def test_the_whole_rotation(tmp_path: Path, clock: list[int], capsys: pytest.Cap
     assert "is not given again" in said(capsys, "retire", "1", *where)
     assert "key 3 verifies" in said(capsys, "add", *where)
     assert keys.read(path).retired == (1,)
+    assert keys.read(path).identifiers == identifiers != ""  # all else goes, this stays
     assert [line.split()[:2] for line in said(capsys, "list", *where).splitlines()[1:]] == [
         ["2", "signs"],
         ["3", "verifies"],
@@ -89,3 +92,13 @@ def test_a_broken_file_is_left_as_it_is(tmp_path: Path, capsys: pytest.CaptureFi
     for words in (["list"], ["add"], ["sign", "1"], ["retire", "1"]):
         assert "must hold" in said(capsys, *words, "--dir", str(tmp_path), code=2)
     assert path.read_text() == "[[keys"
+
+
+def test_the_secret_of_identifiers_is_made_once_also_for_keys_of_before(tmp_path: Path) -> None:
+    path = layout.make_keys(tmp_path)
+    made = keys.read(path).identifiers
+    assert len(bytes.fromhex(made)) == keys.SECRET_BYTES
+    path.write_text(path.read_text().replace(f'identifiers = "{made}"\n', ""))
+    later = keys.read(layout.make_keys(tmp_path)).identifiers
+    assert later not in ("", made)
+    assert keys.read(layout.make_keys(tmp_path)).identifiers == later

@@ -106,6 +106,12 @@ SHAPE = [
     ),
     ('"random"', "{ derived = [] }", "offers[0].identifier.derived", "expected array of length >= 1"),
     ('"random"', '{ derived = ["mail"] }', "offers[0].identifier.derived[0]", "one of email"),
+    (
+        '"random"',
+        '{ derived = ["email"], key = "the secret" }',
+        "offers[0].identifier.key",
+        "must not stand in the catalog",
+    ),
     ('"all"', '"everyone"', "offers[0].affiliates", "one of all is expected"),
     ('["postback", "iframe", "pixel"]', "[]", "offers[0].tracking", "expected array of length >= 1"),
     ('["postback", "iframe", "pixel"]', '["gif"]', "offers[0].tracking[0]", "one of postback, iframe, pixel"),
@@ -337,6 +343,12 @@ def test_postbacks_that_prove_nothing_are_named_unless_meant():
 def test_a_paused_offer_need_not_work():
     text = GOOD.replace('status = "active"\nurl', 'status = "paused"\nurl').replace('"all"', "[]")
     assert complaints(new=text.replace("[[links]]", "[[x]]").split("[[x]]")[0], level="warning") == []
+
+
+def test_where_the_address_is_the_identifier_no_url_can_hold_it():
+    text = GOOD.replace('"random"', '{ derived = ["ip"] }').replace("/sale?tid=", "/sale?i={session_ip}&tid=")
+    [(place, reason)] = complaints(new=text, level="warning")
+    assert (place, reason[:17]) == ("offers[0].landing_pages[0].url", "{ip} stays empty:")
 
 
 def test_one_value_of_a_terms_condition_needs_no_brackets():

@@ -116,6 +116,14 @@ def test_a_file_that_changes_while_it_is_read_is_not_taken(
     assert looks(watch) == 1
 
 
+def test_the_secret_of_identifiers_may_come_and_never_change(path: Path, watch: KeyWatch) -> None:
+    keys.write(path, KeyFile(keys=(FIRST,), identifiers="cd" * 32))
+    assert looks(watch) == 1
+    keys.write(path, KeyFile(keys=(FIRST,), identifiers="ef" * 32))
+    assert (looks(watch), watch.keyring.identifiers) == (0, b"\xcd" * 32)
+    assert "`identifiers` is not what it was" in watch.problem
+
+
 def test_a_watch_needs_keys_to_begin_with(tmp_path: Path) -> None:
     with pytest.raises(Problem, match="is not there"):
         KeyWatch(tmp_path / "keys.toml")

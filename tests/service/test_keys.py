@@ -113,4 +113,18 @@ def test_a_link_to_the_file_stays_one(tmp_path: Path) -> None:
 
 
 def test_a_key_shows_no_secret() -> None:
-    assert SECRET not in repr(KeyFile(keys=(Key(number=1, secret=SECRET),)))
+    assert SECRET not in repr(KeyFile(keys=(Key(number=1, secret=SECRET),), identifiers=SECRET))
+
+
+def test_the_secret_of_identifiers_is_the_ring_s(tmp_path: Path) -> None:
+    path = tmp_path / "keys.toml"
+    keys.write(path, KeyFile(keys=(Key(number=1, secret=SECRET, signs=True),), identifiers="cd" * 32))
+    assert keys.read(path).identifiers == "cd" * 32
+    assert keys.keyring(path).identifiers == b"\xcd" * 32
+
+
+@pytest.mark.parametrize("identifiers", ["geheim", "abcd"])
+def test_a_secret_of_identifiers_that_is_none_is_refused_unshown(tmp_path: Path, identifiers: str) -> None:
+    with pytest.raises(Usage, match="identifiers") as refused:
+        keys.keyring(stored(tmp_path, f'identifiers = "{identifiers}"\n' + GOOD))
+    assert identifiers not in str(refused.value)
