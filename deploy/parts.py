@@ -14,7 +14,7 @@ from deploy.layout import RunningStack, remembered_kafka, several
 from deploy.leftovers import mark
 from deploy.ports import LOOPBACK
 from deploy.process import Server
-from service import settings
+from service import adjust_token, settings
 
 # In the order of the path: whoever hands on is stopped before whoever takes.
 SERVICES = ("collector", "joiner", "writer", "notifier", "console")
@@ -180,9 +180,14 @@ class Parts:
         )
 
     def _own(self, name: str) -> dict[str, str]:
-        """The settings of one service: its own health port, where it has one besides the part's."""
-        port = self.ports[name] if name not in SERVICES else ""
-        return {**self.settings, "ROUNDTRIP_HEALTH_PORT": str(port)}
+        """The settings of one service: its own health port, where it has one besides the part's.
+
+        Only collectors are told the credential of adjustments.
+        """
+        own = {"ROUNDTRIP_HEALTH_PORT": str(self.ports[name]) if name not in SERVICES else ""}
+        if name.partition("-")[0] == "collector":
+            own["ROUNDTRIP_ADJUST_TOKEN"] = adjust_token.read(settings.read("collector", self.settings))
+        return {**self.settings, **own}
 
     def _settings(self) -> dict[str, str]:
         stated = {

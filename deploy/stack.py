@@ -22,8 +22,8 @@ from deploy.process import Server, ends_with_parent
 from deploy.silence import Silence
 from deploy.supervisor import stop_in_order, watch
 from deploy.terminal import say
+from service import adjust_token, stack_file
 from service import settings as service_settings
-from service import stack_file
 from service.catalog_follower import Shelf
 from service.errors import No, Problem, Unreachable, Usage
 
@@ -89,6 +89,7 @@ def up(args: argparse.Namespace, make_service: MakeService = Service) -> int:
             ports.pop("broker")
         require_free(ports)
         layout.make_keys(directory)
+        adjust_token.make(directory)
         parts = Parts(directory, ports, args.broker, make_service)
         service_settings.read("migrate", parts.settings)  # a wrong one is told before anything starts
         live(parts, args.catalog)

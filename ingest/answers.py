@@ -1,5 +1,6 @@
 """Answers: ONE table of every ending of a request, and the faces in which an ending is shown."""
 
+from collections.abc import Sequence
 from enum import Enum, StrEnum
 from typing import Final, NamedTuple
 
@@ -27,6 +28,8 @@ class Ending(StrEnum):
     LOOKED = "looked"  # HEAD: answered without a fact
     MALFORMED = "malformed"
     UNKNOWN_OFFER = "unknown_offer"
+    UNAUTHORIZED = "unauthorized"  # an adjustment without the credential
+    SWITCHED_OFF = "switched_off"  # an adjustment where this edge has none
     UNKNOWN_PATH = "unknown_path"
     WRONG_METHOD = "wrong_method"
     BODY_STALLED = "body_stalled"
@@ -48,6 +51,8 @@ ENDINGS: Final[dict[Ending, Kind]] = {
     Ending.LOOKED: Kind(200, "refused"),
     Ending.MALFORMED: Kind(400, "refused"),
     Ending.UNKNOWN_OFFER: Kind(404, "refused"),
+    Ending.UNAUTHORIZED: Kind(401, "refused"),
+    Ending.SWITCHED_OFF: Kind(403, "refused"),
     Ending.UNKNOWN_PATH: Kind(404, "refused"),
     Ending.WRONG_METHOD: Kind(405, "refused"),
     Ending.BODY_STALLED: Kind(408, "refused"),
@@ -70,6 +75,7 @@ class Face(Enum):
     GIF = "gif"
     HTML = "html"
     VERDICT = "verdict"
+    ADJUSTMENTS = "adjustments"
     HASOFFERS = "hasoffers"
     HASOFFERS_JSON = "hasoffers_json"
 
@@ -116,11 +122,15 @@ _TYPES: Final = {
     Face.GIF: "image/gif",
     Face.HTML: "text/html; charset=utf-8",
     Face.VERDICT: "application/json",
+    Face.ADJUSTMENTS: "application/json",
     Face.HASOFFERS: "text/plain; charset=utf-8",
     Face.HASOFFERS_JSON: "application/json",
 }
-# The faces of postbacks, which alone may have a body.
-_ALLOWED: Final = dict.fromkeys((Face.VERDICT, Face.HASOFFERS, Face.HASOFFERS_JSON), "GET, HEAD, POST")
+# The faces of postbacks and adjustments, which alone may have a body.
+_ALLOWED: Final = {
+    **dict.fromkeys((Face.VERDICT, Face.HASOFFERS, Face.HASOFFERS_JSON), "GET, HEAD, POST"),
+    Face.ADJUSTMENTS: "POST",
+}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -132,6 +142,8 @@ def answer(face: Face, result: Result) -> Answer:
         headers["Set-Cookie"] = result.cookie
     if result.ending is Ending.WRONG_METHOD:
         headers["Allow"] = _ALLOWED.get(face, "GET, HEAD")
+    if result.ending is Ending.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = 'Bearer realm="adjust"'
     if kind.again:
         headers["Retry-After"] = str(RETRY_AFTER_S)
     if result.location:
@@ -158,8 +170,23 @@ def _body(face: Face, kind: Kind, result: Result) -> bytes:
     return verdict(result)
 
 
+def verdicts(results: Sequence[Result]) -> tuple[Result, Answer]:
+    """How a list of adjustments ended, and its answer: each one's verdict, in order.
+
+    503 where none is stored and some may be sent again; else 200, whatever the verdicts are.
+    """
+    again = [result for result in results if ENDINGS[result.ending].again]
+    stored = any(result.receipt for result in results)
+    ended = again[0] if again and not stored else Result(ending=Ending.ACCEPTED)
+    outcomes = [ENDINGS[result.ending].outcome for result in results]
+    worst = max(outcomes, key=("accepted", "refused", "unavailable").index)
+    each = b",".join([verdict(result).rstrip() for result in results])
+    content = b'{"outcome":%b,"verdicts":[%b]}\n' % (_encode(worst), each)
+    return ended, answer(Face.ADJUSTMENTS, ended)._replace(body=content)
+
+
 def verdict(result: Result) -> bytes:
-    """The JSON that a postback is answered with."""
+    """The JSON that a postback or an adjustment is answered with."""
     outcome = ENDINGS[result.ending].outcome
     reason = int(result.reason)
     body: dict[str, object] = {"outcome": outcome, "reason": reason}

@@ -13,7 +13,7 @@ class Unreadable(ValueError):
     """The body holds no parameters; the text says why."""
 
 
-class _Members(list[tuple[str, Any]]):
+class Members(list[tuple[str, Any]]):
     """A JSON object: every member, as often as it was sent."""
 
 
@@ -30,15 +30,21 @@ def pairs(body: bytes, content_type: str) -> list[Pair]:
 
 
 def _json(body: bytes) -> list[Pair]:
+    stated = json_of(body)
+    if not isinstance(stated, Members):
+        raise Unreadable("the body is no JSON object")
     try:
-        stated = _decode(body.decode("utf-8-sig"))
-        if isinstance(stated, _Members):
-            return [(_encodable(name), _encodable(_text(value))) for name, value in stated]
-    except Unreadable:
-        raise
-    except (ValueError, RecursionError) as error:
+        return [(_encodable(name), text_of(value)) for name, value in stated]
+    except UnicodeEncodeError as error:
         raise Unreadable(f"the body is no JSON object: {error}") from error
-    raise Unreadable("the body is no JSON object")
+
+
+def json_of(body: bytes) -> Any:
+    """What the body holds: objects are Members, numbers their own text."""
+    try:
+        return _decode(body.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(f"the body is no JSON: {error}") from error
 
 
 def _no_number(text: str) -> str:
@@ -48,13 +54,14 @@ def _no_number(text: str) -> str:
 # Not msgspec: it would keep the last of two members of one name, where two amounts are a conflict. Numbers
 # stay as they are written: a float would change an amount.
 _decode = json.JSONDecoder(
-    object_pairs_hook=_Members, parse_float=str, parse_int=str, parse_constant=_no_number
+    object_pairs_hook=Members, parse_float=str, parse_int=str, parse_constant=_no_number
 ).decode
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """A member's value as a form would send it; Unreadable for lists and objects."""
     if isinstance(value, str):
-        return value
+        return _encodable(value)
     if value is None:
         return ""
     if isinstance(value, bool):

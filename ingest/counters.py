@@ -96,6 +96,10 @@ class Counters:
         """One request more."""
         self._requests[endpoint, result.ending].inc()
         self._timers[endpoint].observe(took_s)
+        self.refused(result)
+
+    def refused(self, result: Result) -> None:
+        """One refusal more, where it is one."""
         if ENDINGS[result.ending].outcome == "refused" and result.ending is not Ending.LOOKED:
             self._refusals.labels(str(int(result.reason))).inc()
 

@@ -1,15 +1,17 @@
 """The edge: one request in, one answer out. What it needs is handed in; of sockets it knows nothing."""
 
+import asyncio
 from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 import msgspec
 
-from ingest import answers, body, cookies, gate, observation, parameters, routes, visit
+from ingest import adjustment, answers, body, cookies, gate, observation, parameters, routes, visit
 from ingest.admission import Admission
-from ingest.answers import ENDINGS, OVERLOADED, Answer, Ending, Result
+from ingest.answers import ENDINGS, OVERLOADED, Answer, Ending, Face, Result
 from ingest.caller import Proxies, clean
 from ingest.counters import Counters
+from ingest.credential import Credential
 from ingest.gate import Asked, Limits
 from ingest.load import CLASSES, Class
 from ingest.parameters import Pair
@@ -31,6 +33,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     """What the edge works with.
 
     edge: its name. draw: so many random bytes. clock_ms: Unix milliseconds. timer: seconds from anywhere.
+    credential: what callers of /adjust must show.
     """
 
     edge: str
@@ -42,6 +45,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     draw: Callable[[int], bytes]
     clock_ms: Callable[[], int]
     timer: Callable[[], float]
+    credential: Credential = Credential("")
 
 
 class _Call(msgspec.Struct, frozen=True):
@@ -69,12 +73,15 @@ class Edge:
         counters.in_flight += 1
         try:
             call = self._read(asked)
-            plan = self._plan(call)
-            result = await self._admitted(plan, call)
+            if call.endpoint is Endpoint.ADJUST and not call.trouble:
+                result, answer = await self._adjusted(call)
+            else:
+                result = await self._admitted(self._plan(call), call)
+                answer = answers.answer(routes.face(call.endpoint, call.route, call.pairs), result)
         finally:
             counters.in_flight -= 1
         counters.ended(call.endpoint, result, timer() - began)
-        return answers.answer(routes.face(call.endpoint, call.route, call.pairs), result)
+        return answer
 
     def turned_away(
         self, target: str, headers: Mapping[str, str], shedding: Collection[Class]
@@ -94,6 +101,8 @@ class Edge:
         route = PATHS.get(path) or self._link(path)
         if trouble := gate.over_limit(asked, query, self._tools.limits):
             return _Call(asked, path, route, route.endpoint, [], trouble)
+        if route.endpoint is Endpoint.ADJUST:  # its query states nothing, and is written down nowhere
+            return _Call(asked, path, route, route.endpoint, [], gate.misplaced(asked, route, route.endpoint))
         pairs = parameters.split(query)
         try:
             if isinstance(asked.body, bytes) and asked.body:
@@ -116,7 +125,7 @@ class Edge:
         if call.trouble:
             return Plan(result=call.trouble)
         if known is None:
-            return Plan(result=_unavailable("this edge has no catalog yet"))
+            return Plan(result=_NO_CATALOG)
         request = self._request(call, known)
         if call.asked.method == "HEAD":
             return _looked(call.endpoint, request, known)
@@ -137,6 +146,32 @@ class Edge:
             cookies=cookies.of(asked.headers),
             received_ms=self._tools.clock_ms(),
         )
+
+    async def _adjusted(self, call: _Call) -> tuple[Result, Answer]:
+        """How the request ended, and its answer: each adjustment is durable, or told why it is not."""
+        plans, is_list = self._adjustments(call.asked)
+        # At once, so that they share a sync; their receipts are in the order of the request.
+        results = await asyncio.gather(*(self._admitted(plan, call) for plan in plans))
+        if not is_list:
+            return results[0], answers.answer(Face.ADJUSTMENTS, results[0])
+        for result in results:
+            self._tools.counters.refused(result)
+        return answers.verdicts(results)
+
+    def _adjustments(self, asked: Asked) -> tuple[list[Plan], bool]:
+        """What each comes to, and whether they came as a list; one no where the request itself is refused."""
+        known = self.known
+        if objection := self._tools.credential.objection(asked.headers):
+            return [Plan(result=objection)], False
+        if known is None:
+            return [Plan(result=_NO_CATALOG)], False
+        try:
+            members, is_list = adjustment.requested(asked.body if isinstance(asked.body, bytes) else b"")
+        except body.Unreadable as error:
+            return [Plan(result=gate.malformed(str(error)))], False
+        peer = self._tools.proxies.caller(asked.peer, asked.headers, secure=asked.secure)
+        caller = adjustment.Caller(ip=peer.ip, user_agent=peer.user_agent, received_ms=self._tools.clock_ms())
+        return [adjustment.planned(member, known, caller) for member in members], is_list
 
     async def _admitted(self, plan: Plan, call: _Call) -> Result:
         """The plan's result, once its fact is durable; else what can be said without a yes."""
@@ -207,3 +242,6 @@ def _looked(endpoint: Endpoint, request: Request, known: Knowledge) -> Plan:
 
 def _unavailable(detail: str) -> Result:
     return Result(ending=Ending.UNAVAILABLE, reason=Reason.UNAVAILABLE, detail=detail)
+
+
+_NO_CATALOG: Final = _unavailable("this edge has no catalog yet")

@@ -10,7 +10,8 @@ from ingest.answers import Ending, Result
 from ingest.routes import NOWHERE, Endpoint, Route
 from schemas.reasons import Reason
 
-_METHODS: Final = frozenset({"GET", "HEAD", "POST"})
+_USUAL: Final = ("GET", "HEAD")
+_METHODS: Final = {Endpoint.POSTBACK: ("GET", "HEAD", "POST"), Endpoint.ADJUST: ("POST",)}
 _BY_BROWSERS: Final = frozenset({Endpoint.CLICK, Endpoint.IMPRESSION, Endpoint.PIXEL, Endpoint.IFRAME})
 
 
@@ -72,8 +73,9 @@ def misplaced(asked: Asked, route: Route, endpoint: Endpoint) -> Result | None:
     """What is no event, whatever it states."""
     if route is NOWHERE:
         return Result(ending=Ending.UNKNOWN_PATH, reason=Reason.MALFORMED_EVENT, detail="no such path")
-    if asked.method not in _METHODS or (asked.method == "POST" and endpoint is not Endpoint.POSTBACK):
-        detail = f"{endpoint.value} takes GET{', POST' if endpoint is Endpoint.POSTBACK else ''} and HEAD"
+    methods = _METHODS.get(endpoint, _USUAL)
+    if asked.method not in methods:
+        detail = f"{endpoint.value} takes {', '.join(methods)}"
         return Result(ending=Ending.WRONG_METHOD, reason=Reason.MALFORMED_EVENT, detail=detail)
     if endpoint is Endpoint.NONE:
         return malformed("a=l asks for a pixel, a=lsr for a postback; neither was sent")

@@ -33,6 +33,7 @@ CLASSES: Final[Mapping[Endpoint, Class]] = {
     Endpoint.PIXEL: Class.CONVERSION,
     Endpoint.IFRAME: Class.CONVERSION,
     Endpoint.POSTBACK: Class.CONVERSION,
+    Endpoint.ADJUST: Class.CONVERSION,
 }
 # From where on a class is shed. A request takes some three rounds of the loop, so an answer is late by about
 # three times the lag (measured with 64, 400 and 2 000 connections at once: lag 1, 9 and 50 ms, half of the

@@ -16,6 +16,7 @@ class Endpoint(StrEnum):
     PIXEL = "pixel"
     IFRAME = "iframe"
     POSTBACK = "postback"
+    ADJUST = "adjust"
     NONE = "none"
 
 
@@ -35,6 +36,7 @@ PATHS: Final[Mapping[str, Route]] = {
     "/pixel": Route(Endpoint.PIXEL),
     "/iframe": Route(Endpoint.IFRAME),
     "/postback": Route(Endpoint.POSTBACK),
+    "/adjust": Route(Endpoint.ADJUST),
     "/aff_c": Route(Endpoint.CLICK, hasoffers=True),
     "/aff_i": Route(Endpoint.IMPRESSION, hasoffers=True),
     "/aff_l": Route(Endpoint.PIXEL, hasoffers=True),  # or an iframe: the browser says
@@ -52,6 +54,7 @@ _FACES: Final = {
     Endpoint.PIXEL: Face.GIF,
     Endpoint.IFRAME: Face.HTML,
     Endpoint.POSTBACK: Face.VERDICT,
+    Endpoint.ADJUST: Face.ADJUSTMENTS,
     Endpoint.NONE: Face.VERDICT,
 }
 

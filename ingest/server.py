@@ -10,6 +10,7 @@ from ingest import custody
 from ingest.caller import Proxies
 from ingest.connections import Bounds, room
 from ingest.counters import Counters
+from ingest.credential import Credential
 from ingest.edge import Edge, Tools
 from ingest.gate import Limits
 from ingest.handlers import Front
@@ -60,6 +61,7 @@ async def serve(lifetime: Lifetime) -> None:
             draw=os.urandom,
             clock_ms=custody.now_ms,
             timer=time.perf_counter,
+            credential=Credential(mine.adjust_token),
         )
     )
     learn(lifetime, edge, counters, health)

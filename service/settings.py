@@ -20,7 +20,7 @@ PREFIX = "ROUNDTRIP_"
 PORTS = {"collector": 8080, "console": 8081, "joiner": 8082, "writer": 8083, "notifier": 8084}
 
 _EVERY = "all"
-_SECRETS = frozenset({"kafka_password", "clickhouse_password", "console_token"})
+_SECRETS = frozenset({"kafka_password", "clickhouse_password", "console_token", "adjust_token"})
 
 
 def _about(description: str, services: str = _EVERY, shown: str = "", **limits: Any) -> msgspec.Meta:
@@ -312,6 +312,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "Parameters of one request, query and body together; above it 400.", "collector", ge=16, le=10_000
         ),
     ] = 200
+    adjust_token: Annotated[
+        str,
+        _about(
+            "Who shows this token may state what the network does (`/adjust`): approve, reject, set amounts."
+            " 16 characters or more. Without one adjustments are off; `up` makes one, DIR/adjust.token.",
+            "collector adjust",
+            pattern=r"^([!-~]{16,200})?$(?!\n)",
+        ),
+    ] = ""
     collector: Annotated[
         str, _about("Where commands reach a collector.", "adjust simulate", pattern=r"^https?://[^/@]+/?$")
     ] = "http://127.0.0.1:8080"

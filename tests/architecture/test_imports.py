@@ -63,6 +63,8 @@ PURE = (
     "ingest/journal/frames.py",
     "ingest/curt.py",
     "ingest/visit.py",
+    "ingest/adjustment.py",
+    "ingest/credential.py",
     "ingest/observation.py",
     "ingest/click_macros.py",
     "ingest/moments.py",

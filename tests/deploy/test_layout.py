@@ -13,7 +13,9 @@ import pytest
 
 from deploy import layout
 from deploy.ports import free_ports, require_free
+from service import adjust_token
 from service.errors import No, Usage
+from service.settings import Settings
 
 
 def test_the_directory_and_the_keys_are_the_owners_alone(tmp_path: Path):
@@ -22,6 +24,16 @@ def test_the_directory_and_the_keys_are_the_owners_alone(tmp_path: Path):
     keys = layout.make_keys(directory)
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     assert stat.S_IMODE(keys.stat().st_mode) == 0o600
+
+
+def test_the_token_of_adjustments_is_the_owners_alone_and_stays(tmp_path: Path):
+    adjust_token.make(tmp_path)
+    token = adjust_token.read(Settings(dir=tmp_path))
+    adjust_token.make(tmp_path)
+    assert stat.S_IMODE((tmp_path / adjust_token.NAME).stat().st_mode) == 0o600
+    assert (len(token), adjust_token.read(Settings(dir=tmp_path))) == (43, token)
+    stated = Settings(dir=tmp_path, adjust_token=token[::-1])
+    assert adjust_token.read(stated) == token[::-1]
 
 
 def test_the_first_key_signs_and_is_kept(tmp_path: Path):

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from ingest.admission import Bounds, JournalAdmission
 from ingest.caller import Proxies
 from ingest.counters import Counters
+from ingest.credential import Credential
 from ingest.edge import Edge, Tools
 from ingest.gate import Asked, Limits
 from ingest.journal import counters as journal_counters
@@ -43,6 +44,7 @@ NOW_MS = times.to_ms("2026-11-23T12:00:00.000Z")
 KEYRING = Keyring({1: b"a key that signs: 32 bytes long!", 2: b"a key that verifies, 32 bytes lo"}, 1)
 NEWER = Keyring({3: b"a key that this edge has not yet"}, 3)
 MAX_RECORD_BYTES = 1_048_576
+ADJUST_TOKEN = "the network's own token"
 
 WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
 CHROME = f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {WEBKIT} Chrome/140.0.0.0 Safari/537.36"
@@ -181,6 +183,7 @@ class Bench:
                 draw=self.draw,
                 clock_ms=lambda: self.now_ms,
                 timer=lambda: self.seconds,
+                credential=Credential(ADJUST_TOKEN),
             )
         )
         self.edge.known = known
