@@ -426,8 +426,7 @@ def _fact(path: Path, topic: str, value: bytes) -> AnyFact:
 def _born_ms(case: Case) -> int:
     """When the case's bundle was born, as far as the case tells; ValueError where a time is none."""
     for visit in case.visits:
-        for moment in (visit.received_at, visit.occurred_at):
-            times.to_ms(moment)
+        facts.check(visit)
     moments = [each.received_at for each in case.conversions] or [case.decided_at]
     return min(times.to_ms(moment) for moment in moments)
 

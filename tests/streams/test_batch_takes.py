@@ -153,6 +153,19 @@ def test_a_record_of_conversions_that_is_no_case_goes_to_quarantine(state: Parti
     assert (kept.topic, kept.reason) == ("conversions", Reason.MALFORMED_EVENT)
 
 
+@pytest.mark.parametrize(
+    "spoiled",
+    [{"receipt_id": "x"}, {"occurred_at": "x"}, {"transaction_id": "a:b"}],
+    ids=lambda each: [*each][0],
+)
+def test_a_case_with_a_visit_that_is_no_fact_goes_to_quarantine(state: Partition, spoiled: dict[str, str]):
+    (right,) = only_cases(absorbed(state, click(), postback())[0])
+    visit = msgspec.structs.replace(click(), **spoiled)
+    sent, tally = taken(state, [others(right, 1, visits=(visit,))])
+    assert [kept.reason for kept in quarantines(sent)] == [Reason.MALFORMED_EVENT]
+    assert tally.foreign == 0
+
+
 def test_a_lost_state_is_filled_silently_and_goes_on_as_if_it_had_not_been_lost(
     fresh: Callable[[], Partition],
 ):
