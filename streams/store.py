@@ -53,7 +53,7 @@ class Store:
             path.mkdir(parents=True, exist_ok=True)
             db = Rdict(str(path), self._options(), column_families=families)
             return Partition(number, db, path)
-        except Exception as error:
+        except Exception as error:  # as in damage.py: RocksDB raises no other; what is not its is raised on
             if f"{path}/LOCK" in str(error):
                 raise Busy(f"state {path} is in use by another process; end that one first") from error
             if damage.is_of_state(error):

@@ -33,11 +33,9 @@ from streams.placement import partitions_of, sorted_out
 from streams.store import Store
 from tests.streams import facts_of_a_shop as shop
 from tests.streams import spoiled
+from tests.streams.installation import Installation, JoinerProcess
 from tests.streams.joining import NOON_MS, content, last_cases, quarantines
 from tests.streams.spoiled import PARTITIONS
-from tests.streams.test_worker_stack import Installation, JoinerProcess, here, kafka
-
-__all__ = ["here", "kafka"]  # the fixtures
 
 HISTORY = shop.history()
 AT_ONCE = 20_000  # records that a producer's queue takes

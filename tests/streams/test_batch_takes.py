@@ -1,9 +1,7 @@
 """What a batch does with cases of others, a lost state, what is too late, and many late clicks."""
 
-import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -18,7 +16,6 @@ from streams import layout, touching
 from streams.batch import Batch, Decide, Tally
 from streams.layout import Bundle, Header, Position
 from streams.state import Partition
-from streams.store import Store
 from tests.streams.joining import (
     NOON_MS,
     Verdict,
@@ -35,18 +32,6 @@ from tests.streams.joining import (
 
 T1 = Bundle("t1")
 BLOG = "a" + "0" * 31
-
-
-@pytest.fixture
-def fresh(tmp_path: Path) -> Callable[[], Partition]:
-    numbers = itertools.count()
-    store = Store(tmp_path)
-    return lambda: store.open(next(numbers))
-
-
-@pytest.fixture
-def state(fresh: Callable[[], Partition]) -> Partition:
-    return fresh()
 
 
 def done(
@@ -156,7 +141,7 @@ def test_a_record_of_conversions_that_is_no_case_goes_to_quarantine(state: Parti
 @pytest.mark.parametrize(
     "spoiled",
     [{"receipt_id": "x"}, {"occurred_at": "x"}, {"transaction_id": "a:b"}],
-    ids=lambda each: [*each][0],
+    ids=lambda each: next(iter(each)),
 )
 def test_a_case_with_a_visit_that_is_no_fact_goes_to_quarantine(state: Partition, spoiled: dict[str, str]):
     (right,) = only_cases(absorbed(state, click(), postback())[0])

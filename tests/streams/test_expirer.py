@@ -1,7 +1,7 @@
 """What leaves a state, when, and that nothing else changes by it. On the real RocksDB."""
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -27,20 +27,6 @@ from tests.streams.joining import NOON_MS, cases, click, content, decide, last_c
 DAY = 86_400_000
 IN_2099 = "2099-01-01T00:00:00.000Z"
 TOPIC_OF = {kind: topic for topic, kind in facts.TYPES.items()}
-
-
-@pytest.fixture
-def fresh(tmp_path: Path) -> Callable[[], Partition]:
-    numbers = itertools.count()
-    store = Store(tmp_path)
-    return lambda: store.open(next(numbers))
-
-
-@pytest.fixture
-def state(fresh: Callable[[], Partition]) -> Iterator[Partition]:
-    made = fresh()
-    yield made
-    made.close()
 
 
 def at(day: float) -> dict[str, str]:

@@ -12,8 +12,8 @@ from streams.joiner import Joiner
 from streams.layout import Bundle
 from streams.logs import Logs
 from tests.streams.joining import NOON_MS, click, postback, quarantines, record
-from tests.streams.test_worker_joiner import Rig
-from tests.streams.test_worker_joiner import fetch as slices_of
+from tests.streams.rig import Rig
+from tests.streams.rig import fetch as slices_of
 
 DAY = 86_400_000
 EMPTY = Logs(

@@ -23,7 +23,7 @@ from streams.fence import Fence, Fenced, sending_s
 from streams.joiner import Joiner
 from streams.worker import Worker
 from tests.streams.joining import cases, postback, record
-from tests.streams.test_worker_joiner import Rig, fetch
+from tests.streams.rig import Rig, fetch
 
 SESSION_S = 10.0
 

@@ -10,7 +10,6 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -127,12 +126,6 @@ class Sharing(JoinerStack):
 
 def told() -> Histories:
     return histories.histories(SEED, TRANSACTIONS, NOW_MS)
-
-
-@pytest.fixture(scope="module")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
-    with KafkaServer(tmp_path_factory.mktemp("kafka")) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

@@ -5,27 +5,13 @@ Others decided since, from more facts. An older case would be known for one; a n
 
 import os
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from deploy.kafka_server import KafkaServer
+from tests.streams.installation import Installation, expected, is_held, story
 from tests.streams.joining import click, postback
-from tests.streams.test_worker_stack import Installation, expected, installed, is_held, story
 
 pytestmark = pytest.mark.stack
-
-
-@pytest.fixture(scope="module")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
-    with KafkaServer(tmp_path_factory.mktemp("kafka")) as server:
-        yield server
-
-
-@pytest.fixture
-def here(kafka: KafkaServer, tmp_path: Path) -> Iterator[Installation]:
-    yield from installed(kafka, tmp_path)
 
 
 @pytest.mark.parametrize("moment", ["stored", "queued"])

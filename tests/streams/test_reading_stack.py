@@ -1,7 +1,7 @@
 """Reading goes on on the real Kafka: topics that came late, a client without patience."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,6 @@ from streams.fetch import Fetch
 pytestmark = pytest.mark.stack
 
 SOON_S = 20.0  # a look at the topics, a rebalance and a fetch; on a busy machine
-
-
-@pytest.fixture(scope="module")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
-    with KafkaServer(tmp_path_factory.mktemp("kafka")) as server:
-        yield server
 
 
 class Reader:

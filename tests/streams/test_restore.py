@@ -32,7 +32,7 @@ from tests.streams.joining import (
     record,
     version,
 )
-from tests.streams.test_worker_joiner import LOGS, Rig, fetch
+from tests.streams.rig import LOGS, Rig, fetch
 
 KNOWN = {topic: Position(40, f"cluster:{topic}") for topic in READ}
 

@@ -2,40 +2,26 @@
 
 import shutil
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.types import TP
 
-from deploy.kafka_server import KafkaServer
 from schemas import decisions
 from schemas.decisions import Case
 from service.kafka import Admin, Outgoing
 from service.outage import Outage
 from streams import commit
 from streams.app import GROUP, READ
+from tests.streams.installation import STORY, Installation, JoinerProcess, expected, story
 from tests.streams.joining import cases, postback
-from tests.streams.test_worker_stack import STORY, Installation, JoinerProcess, expected, installed, story
 
 pytestmark = pytest.mark.stack
 
 DECIDED = ("conversions", "notices", "quarantine")
 MORE = story(10, 41)
 LATE = [postback(f"t{number}", 5_000 + number, goal_id=9) for number in range(1, 41)]
-
-
-@pytest.fixture(scope="module")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
-    with KafkaServer(tmp_path_factory.mktemp("kafka")) as server:
-        yield server
-
-
-@pytest.fixture
-def here(kafka: KafkaServer, tmp_path: Path) -> Iterator[Installation]:
-    yield from installed(kafka, tmp_path)
 
 
 def ends(here: Installation) -> dict[tuple[str, int], int]:

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import partial
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -23,7 +22,6 @@ from streams.batch import Batch, Decide, Tally
 from streams.decide import Decision, decide_transaction
 from streams.layout import Bundle, Emitted, Header
 from streams.state import Changes, Partition
-from streams.store import Store
 from tests.streams.joining import (
     NOON_MS,
     Verdict,
@@ -37,19 +35,6 @@ from tests.streams.joining import (
     record,
     version,
 )
-
-
-@pytest.fixture
-def fresh(tmp_path: Path) -> Callable[[], Partition]:
-    numbers = itertools.count()
-    store = Store(tmp_path)
-    return lambda: store.open(next(numbers))
-
-
-@pytest.fixture
-def state(fresh: Callable[[], Partition]) -> Partition:
-    return fresh()
-
 
 T1 = Bundle("t1")
 
