@@ -36,14 +36,8 @@ class Arrival(msgspec.Struct):
 
     @property
     def born_ms(self) -> int:
-        """When it was received, but not before its ID was made.
-
-        A collector whose clock stands in 1970 must not make all that others say of the transaction too late.
-        An ID of tomorrow is none of ours.
-        """
-        made_ms = _made_ms(self.fact.transaction_id)
-        plausible = made_ms <= self.record.timestamp_ms + DAY_MS
-        return max(self.received_ms, made_ms) if plausible else self.received_ms
+        """When it was received, as `born_ms` has it."""
+        return born_ms(self.fact.transaction_id, self.received_ms, self.record.timestamp_ms)
 
     @property
     def bundle(self) -> Bundle:
@@ -124,6 +118,16 @@ def _contradicts(
         return False
     # Other bytes may be the same fact: a rebuild, or another release of an edge, may spell it otherwise.
     return stored(seen.fact_key) != arrival.fact
+
+
+def born_ms(transaction_id: str, received_ms: int, appended_ms: int) -> int:
+    """When a statement was received, but not before its ID was made.
+
+    A collector whose clock stands in 1970 must not make all that others say of the transaction too late.
+    An ID of the day after the broker stored it is none of ours.
+    """
+    made_ms = _made_ms(transaction_id)
+    return max(received_ms, made_ms) if made_ms <= appended_ms + DAY_MS else received_ms
 
 
 def _made_ms(transaction_id: str) -> int:

@@ -15,7 +15,7 @@ from faust.types import TP
 from service.errors import Unavailable
 from service.kafka import Record, told_together
 from service.settings import Settings
-from streams import restore
+from streams import logs, restore
 from streams.app import READ
 from streams.logs import Logs
 from streams.metrics import Metrics
@@ -111,6 +111,8 @@ class Assignment:
 
     async def _begun(self, found: Logs, assigned: Collection[TP]) -> Mapping[TP, int]:
         """Where to read; what is stale is no longer open but on its way back, the others have sent all."""
+        found = await self._compared(found)
+        await self._tell_gone(found)
         self._places.logs = found
         self.restorer.begin(self._stale(found))
         offsets, notable = {}, []
@@ -124,7 +126,28 @@ class Assignment:
         self.begun = True
         return offsets
 
+    async def _compared(self, found: Logs) -> Logs:
+        """The logs, compared with what was read of them."""
+        positions = {
+            (topic, number): position
+            for number, partition in self.open.items()
+            for topic, position in partition.positions.items()
+        }
+        return logs.compared(found, positions, await self._ties.records_at(logs.last_read(found, positions)))
+
     # Restoring
+
+    async def _tell_gone(self, found: Logs) -> None:
+        """What Kafka no longer has of what is to be restored was said; as restore.check."""
+        lines: list[str] = []
+        for number, partition in self.open.items():
+            positions = partition.positions
+            restore.check(found, number, positions)
+            if restore.missing(found, number, positions):
+                oldest = await self._ties.records_at(restore.young(found, number, positions))
+                lines += restore.gone(found, number, positions, oldest, time.time_ns() // 1_000_000)
+        if lines:
+            log.error("%s. %s", told_together(lines), logs.GIVE_AGAIN)
 
     def _stale(self, found: Logs) -> list[Job]:
         """Those of the open partitions that lack what took effect already; they are not open any more."""
@@ -140,7 +163,7 @@ class Assignment:
             partition.close()
 
     def _keep(self, partition: Partition, topic: str, records: Sequence[Record], end: int) -> None:
-        self._storing.keep(partition, records, {topic: self._places.position(topic, end)})
+        self._storing.keep(partition, records, {topic: self._places.position(topic, end, records)})
 
     async def _restored(self, partition: Partition) -> None:
         """The partition takes part from now on; what only waited for this is decided."""

@@ -13,10 +13,15 @@
 7. So does one that the rules fail on, which is a bug: its new facts are also shown in quarantine. It is tried
    again with all that waits, by the next release at the latest, and then decided from all its facts.
 8. A case in `conversions` that is not as we sent it last is another worker's: it is taken for what was sent,
-   and its bundle is decided anew, at the next look at what waits.
+   and its bundle is decided anew, at the next look at what waits. One with a lesser version is not taken, but
+   ours is sent again behind it: of each case the last record stays when Kafka compacts.
 9. While a lost state is filled again (silent) facts are kept, and nothing is decided or sent. What
    took effect then is known from `conversions`, read before. A bundle with a fact that none of its cases
    names waited then for a catalog, or its turn: it is decided at the next look.
+10. A bundle is not decided while a case of it names a statement that is not here: facts were lost, or are
+    yet to be read, and a case made of the rest would correct a right row into a wrong one. What comes
+    meanwhile is kept; with the missing ones it is decided.
+11. What partners were told of a restored bundle is what was due from the facts that its cases name.
 """
 
 import traceback
@@ -30,7 +35,7 @@ import msgspec
 
 from schemas import decisions, facts, times
 from schemas.decisions import Case
-from schemas.facts import AnyFact, Statement
+from schemas.facts import AnyFact, Click, Impression, Statement
 from schemas.reasons import Reason
 from service.kafka import Record
 from streams import arrival, damage, expiry, layout, touching
@@ -39,7 +44,7 @@ from streams.decide import CatalogMissing
 from streams.expiry import Clock
 from streams.layout import Bundle, Emitted, Header, Position
 from streams.quarantine import quarantined
-from streams.reading import Reading, carried
+from streams.reading import Carried, Reading, carried, may_count
 from streams.sending import CaseKey, Sending, Verdict, case_key_of, content_of
 from streams.state import Changes, Partition
 
@@ -53,7 +58,7 @@ class Tally(msgspec.Struct):
     """What a batch held and gave, for the metrics.
 
     again: facts that were known. contradicting: rule 2. expired, late: visits and statements, rule 3.
-    undecided: bundles, rule 7. foreign: cases, rule 8.
+    undecided: bundles, rule 7. foreign: cases, rule 8. lacking: bundles, rule 10.
     """
 
     facts: int = 0
@@ -64,6 +69,7 @@ class Tally(msgspec.Struct):
     late: int = 0
     undecided: int = 0
     foreign: int = 0
+    lacking: int = 0
     cases: int = 0
     conversions: int = 0
     notices: int = 0
@@ -74,22 +80,6 @@ class _Sent(NamedTuple):
 
     cases: Mapping[int, Emitted]
     notices: Mapping[str, bytes]
-
-
-class _Named(msgspec.Struct):
-    """The receipts that a case names."""
-
-    class Conversion(msgspec.Struct):
-        receipts: tuple[str, ...] = ()
-
-    class Visit(msgspec.Struct):
-        receipt_id: str
-
-    conversions: tuple[Conversion, ...] = ()
-    visits: tuple[Visit, ...] = ()
-
-
-_named = msgspec.json.Decoder(_Named).decode
 
 
 class Batch:
@@ -103,6 +93,7 @@ class Batch:
     ) -> None:
         self.changes = Changes()
         self.alarms: list[str] = []  # of rule 7, a line each
+        self.lacking = ""  # of rule 10, the first one
         self._tally = Tally()
         self._state = state
         self._decide = decide
@@ -169,7 +160,9 @@ class Batch:
         for topic, position in positions.items():
             known = self._state.positions.get(topic)
             clock_ms = max(self._clocks[topic].ms, known.clock_ms if known else 0)
-            self.changes.positions[topic] = msgspec.structs.replace(position, clock_ms=clock_ms)
+            stays = known and (known.log, known.offset) == (position.log, position.offset)
+            last = known.last if known and stays else position.last
+            self.changes.positions[topic] = msgspec.structs.replace(position, clock_ms=clock_ms, last=last)
 
     # What is new
 
@@ -222,9 +215,12 @@ class Batch:
         is_shared = layout.is_shared(bundle.transaction_id)
         stored = self._reading.stored(bundle) if known or not is_shared else []
         counted = header.facts if header.statements else max(header.facts, len(stored))
-        grown = Header(counted + len(kept), header.statements + len(statements), header.awaits, born_ms)
+        grown = Header(
+            counted + len(kept), header.statements + len(statements), header.awaits, born_ms, header.told
+        )
         self._index(bundle, header, grown, statements)
         if self._silent:
+            grown = msgspec.structs.replace(grown, told=header.told or layout.RESTORED)
             whole = [*stored, *(each.fact for each in kept)]
             # A click that waited for its catalog when the state was lost is in no case yet.
             visits = self._reading.candidates(whole) if is_shared else []
@@ -287,9 +283,17 @@ class Batch:
     ) -> Header:
         if header.awaits:
             self.changes.resumed.append((header.awaits, bundle))
-        whole = self._whole(bundle, header, [*stored, *(each.fact for each in kept)], sent.cases)
+        known = [*stored, *(each.fact for each in kept)]
+        named = carried(sent.cases.values(), self._state.path)
+        if lost := self._lost(header, known, named):
+            self._tally.lacking += 1
+            self.lacking = self.lacking or f"transaction {bundle.transaction_id}, statement {lost}"
+            return self._set_aside(bundle, header, layout.LACKING, again=again)
+        whole = self._whole(bundle, header, known, named.visits)
         try:
             verdict = self._decide(whole)
+            if header.told == layout.RESTORED:
+                sent = self._told_before(bundle, header, stored, named, sent)
         except CatalogMissing as missing:
             return self._set_aside(bundle, header, missing.version, again=again)
         except MemoryError:
@@ -304,18 +308,43 @@ class Batch:
                 goal: case for goal, case in sent.cases.items() if (bundle, goal) not in self.changes.cases
             }
             self._sending.again(bundle, same, sent.notices)
-        return msgspec.structs.replace(header, awaits=0)
+        return msgspec.structs.replace(header, awaits=0, told=layout.ALL_TOLD)
+
+    def _lost(self, header: Header, known: Iterable[AnyFact], named: Carried) -> str:
+        """A statement that a case names and that is not here, if there is one: rule 10."""
+        if header.statements >= MAX_STATEMENTS:
+            return ""  # of so many which are kept rests on the order in which they came
+        return min(named.receipts - {fact.receipt_id for fact in known}, default="")
+
+    def _told_before(
+        self, bundle: Bundle, header: Header, stored: Iterable[AnyFact], named: Carried, sent: "_Sent"
+    ) -> "_Sent":
+        """What was sent, with the notices that went with the cases as another sent them: rule 11.
+
+        What no case names waited when the state was lost. Nobody was told of it.
+        """
+        stated = [fact for fact in stored if fact.receipt_id in named.receipts and not _late_by(header, fact)]
+        visits = [visit for visit in named.visits if self._was_there(visit)]
+        due = self._decide([*stated, *visits]).notices if stated else ()
+        newest = max((case.version for case in sent.cases.values()), default=0)
+        return _Sent(sent.cases, self._sending.known(bundle, newest, due, sent.notices))
+
+    def _was_there(self, visit: Click | Impression) -> bool:
+        """Whether a visit came with the restored facts, or is too old to have come with them."""
+        topic = _TOPICS[type(visit)]
+        too_old = times.to_ms(visit.received_at) < self._now_ms - expiry.KEPT_MS[topic]
+        return too_old or self._state.seen([layout.seen_key(topic, visit)])[0] is not None
 
     def _whole(
-        self, bundle: Bundle, header: Header, known: list[AnyFact], cases: Mapping[int, Emitted]
+        self, bundle: Bundle, header: Header, known: list[AnyFact], carried: Iterable[AnyFact]
     ) -> list[AnyFact]:
         """All that the decision reads (streams.reading), without what is too late beside an earlier one."""
         timely = [fact for fact in known if not _late_by(header, fact)]
         if layout.is_shared(bundle.transaction_id):
             timely += self._reading.candidates(timely)
+        timely = [fact for fact in timely if may_count(fact, header.born_ms)]
         known_here = {fact.receipt_id for fact in timely}  # and as it was received: no case says it better
-        sent = carried(cases.values(), self._state.path)
-        return timely + [visit for visit in sent if visit.receipt_id not in known_here]
+        return timely + [visit for visit in carried if visit.receipt_id not in known_here]
 
     def _set_aside(self, bundle: Bundle, header: Header, awaits: int, *, again: bool) -> Header:
         self.changes.waiting.append((awaits, bundle))
@@ -364,12 +393,13 @@ class Batch:
         try:
             case = decisions.decode("conversions", record.value)
             assert isinstance(case, Case)  # noqa: S101  what this topic's decoder makes
-            born_ms = _born_ms(case)
+            born_ms = _born_ms(case, record.timestamp_ms)
         except (msgspec.DecodeError, ValueError) as error:
             self._refuse(record, Reason.MALFORMED_EVENT, str(error))
             return
         taken = Emitted(case.version, content_of(case), record.value)
         if known and taken.version < known.version:
+            self._send_behind(bundle, goal_id, known, record)
             return
         if known and (taken.version, taken.content) == (known.version, known.content):
             return
@@ -384,12 +414,23 @@ class Batch:
             self._index(bundle, header, remembered, [])
             self.changes.headers[bundle] = remembered
 
+    def _send_behind(self, bundle: Bundle, goal_id: int, known: Emitted, record: Record) -> None:
+        """What is known is sent again, where a lesser version came to lie behind it: rule 8.
+
+        Of a worker's own records each is in Kafka before the next is decided.
+        """
+        if self._silent:
+            self.changes.cases[bundle, goal_id] = self._taken[bundle][goal_id] = Emitted(
+                known.version, b"", known.record
+            )
+            self.changes.waiting.append((layout.DUE, bundle))
+        elif record.timestamp_ms > times.to_ms(_case(self._state.path, known).decided_at):
+            self._tally.foreign += 1
+            self._sending.again(bundle, {goal_id: known}, {})
+
     def _look_for_unnamed(self, bundle: Bundle, known: Iterable[AnyFact]) -> None:
-        named = set[str]()
-        for case in self._cases(bundle).values():
-            found = damage.read(self._state.path, _named, case.record)
-            named.update(visit.receipt_id for visit in found.visits)
-            named.update(receipt for each in found.conversions for receipt in each.receipts)
+        found = carried(self._cases(bundle).values(), self._state.path)
+        named = found.receipts | {visit.receipt_id for visit in found.visits}
         if any(fact.receipt_id not in named for fact in known):
             self.changes.waiting.append((layout.DUE, bundle))
 
@@ -423,12 +464,20 @@ def _fact(path: Path, topic: str, value: bytes) -> AnyFact:
         raise damage.problem(path, error) from error
 
 
-def _born_ms(case: Case) -> int:
+def _case(path: Path, emitted: Emitted) -> Case:
+    """The case that was sent."""
+    found = damage.read(path, partial(decisions.decode, "conversions"), emitted.record)
+    assert isinstance(found, Case)  # noqa: S101  what this topic's decoder makes
+    return found
+
+
+def _born_ms(case: Case, appended_ms: int) -> int:
     """When the case's bundle was born, as far as the case tells; ValueError where a time is none."""
     for visit in case.visits:
         facts.check(visit)
     moments = [each.received_at for each in case.conversions] or [case.decided_at]
-    return min(times.to_ms(moment) for moment in moments)
+    received_ms = min(times.to_ms(moment) for moment in moments)
+    return arrival.born_ms(case.transaction_id, received_ms, appended_ms)
 
 
 def _late_by(header: Header, fact: AnyFact) -> str:

@@ -11,19 +11,18 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final
 
 from faust.types import TP
 
 from service.errors import Unavailable
 from service.settings import Settings
-from streams import layout, logs
+from streams import storing
 from streams.assignment import Assignment
 from streams.batch import Decide
 from streams.expirer import STEP_MS, Expirer
 from streams.fence import Fenced
 from streams.fetch import Fetch
-from streams.logs import Logs
+from streams.logs import Questions
 from streams.metrics import Metrics
 from streams.outbox import Outbox
 from streams.places import Places
@@ -33,13 +32,12 @@ from streams.unverified import Keys
 
 log = logging.getLogger(__name__)
 
-_ASIDE: Final = layout.number(layout.MENDED)  # what waits with this key or a later one was set aside
-
 
 class Joiner:
     """All that this process keeps of its partitions. Belongs to one event loop.
 
-    aside: whether the rules failed on a transaction here. busy_since: since when a fetch is in work, or 0.
+    aside: whether the rules failed on a transaction here. lacking: whether facts of one are gone.
+    busy_since: since when a fetch is in work, or 0.
     """
 
     def __init__(
@@ -48,12 +46,12 @@ class Joiner:
         decide: Decide,
         metrics: Metrics,
         fail: Callable[[BaseException], None],
-        read_logs: Callable[[Settings], Logs] = logs.read,
+        ask: Questions = Questions(),  # noqa: B008  never changes
         keys: Keys = lambda: None,
     ) -> None:
-        self.aside = False
+        self.aside = self.lacking = False
         self.busy_since = 0.0
-        self.ties = Ties(settings, read_logs)
+        self.ties = Ties(settings, ask)
         self._metrics = metrics
         self._fail = fail
         self._failed = False
@@ -103,9 +101,9 @@ class Joiner:
                 await asyncio.to_thread(self._storing.resume, state)
             with self._keeping_what_is_decided():
                 await self._outbox.send(states)
-            oldest = [key for state in states for key, _ in state.waiting(b"\x00", 1)]
-            waiting = sum(key < _ASIDE for key in oldest)
-            self.aside = any(state.waiting(_ASIDE, 1) for state in states)
+            waiting = sum(bool(state.waiting(b"\x00", 1, storing.LACKING)) for state in states)
+            self.lacking = any(state.waiting(storing.LACKING, 1, storing.ASIDE) for state in states)
+            self.aside = any(state.waiting(storing.ASIDE, 1) for state in states)
             self._metrics.waiting.set(waiting)
             return waiting
 
@@ -115,6 +113,15 @@ class Joiner:
             due = STEP_MS
             while await self._expire(number, due):
                 due = 0
+
+    async def look_at_logs(self) -> None:
+        """Where another log came to lie behind a topic's name, it is read from its start.
+
+        A fetch cannot tell it, where the new one is as long as what was read of the old.
+        """
+        if changed := self._places.changed(await self.ties.identities()):
+            log.warning("%s: a new log; looking where to go on", ", ".join(changed))
+            await self.ties.consumer.look_again()
 
     def stop(self) -> None:
         """Nothing more is taken; the fetch in work comes to its end."""

@@ -25,6 +25,12 @@ KINDS: Final = dict.fromkeys(FACTS, STATEMENT) | {"clicks": CLICK, "impressions"
 
 DUE: Final = -1  # no catalog version: waits for nothing but its turn to be decided again
 MENDED: Final = (1 << 63) - 1  # nor this: waits for rules that do not fail on it
+LACKING: Final = MENDED - 1  # nor this: waits for statements that its cases name and the state does not have
+
+# What is known of the notices of a bundle:
+ALL_TOLD: Final = 0  # the family `notices` names each that was sent
+RESTORED: Final = 1  # what was due from the facts that its cases name was sent, though not by this state
+DOUBTFUL: Final = 2  # the family names each that is known to be sent; of another nobody can say
 
 END_MS: Final = (1 << 63) - 1
 
@@ -52,11 +58,14 @@ class Position(msgspec.Struct, frozen=True, array_like=True):
     offset: the next to read. log: the identity of the log that it counts in.
     clock_ms: how far time has come there: the greatest that both the edge that accepted a record and the
         broker that stored it had reached.
+    last: digest of the record just before the offset, by which the log is known again; empty where no
+        record lay there.
     """
 
     offset: int
     log: str
     clock_ms: int = 0
+    last: bytes = b""
 
 
 class Header(msgspec.Struct, frozen=True, array_like=True):
@@ -65,14 +74,16 @@ class Header(msgspec.Struct, frozen=True, array_like=True):
     facts: how many distinct ones have taken part; never lowered, also not by expiry.
     statements: how many of them state something about a conversion.
     awaits: the catalog version that a decision still lacks, DUE where it only waits for its turn, MENDED
-        where the rules failed on it, 0 for none.
+        where the rules failed on it, LACKING where facts of it are gone, 0 for none.
     born_ms: when the first of its statements was received.
+    told: ALL_TOLD, RESTORED or DOUBTFUL.
     """
 
     facts: int = 0
     statements: int = 0
     awaits: int = 0
     born_ms: int = 0
+    told: int = ALL_TOLD
 
 
 class Expired(msgspec.Struct, frozen=True, array_like=True):

@@ -1,15 +1,21 @@
 """What Kafka holds of the topics that the joiner reads, and where reading a partition must begin."""
 
 import logging
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
 
-from service.kafka import Admin, Partition
+from schemas.topics import FACTS
+from service.kafka import Admin, Partition, Record, records_at
 from service.settings import Settings
-from streams.app import GROUP, READ
+from streams import layout
+from streams.app import EMITTED, GROUP, READ
 from streams.layout import Position
 
 log = logging.getLogger(__name__)
+
+Records = Mapping[Partition, Record | None]
+
+GIVE_AGAIN: Final = "Ship the facts again: `roundtrip replay --from …`; what is known counts once"
 
 
 class Logs(NamedTuple):
@@ -17,12 +23,15 @@ class Logs(NamedTuple):
 
     identity: of each topic's log. start, end: the first offset that is still there, the next to be written.
     committed: what the joiners' group has committed.
+    replaced: where something else lies than what was read there: the broker lost the end of its log, and
+        others filled it.
     """
 
     identity: Mapping[str, str]
     start: Mapping[Partition, int]
     end: Mapping[Partition, int]
     committed: Mapping[Partition, int]
+    replaced: frozenset[Partition] = frozenset()
 
     def effective(self, partition: Partition) -> int:
         """The offset before which everything took effect, as the group committed it; 0 where not known.
@@ -30,7 +39,50 @@ class Logs(NamedTuple):
         What lies beyond the end was committed in another log of that name.
         """
         offset = self.committed.get(partition, 0)
-        return offset if offset <= self.end[partition] else 0
+        return offset if offset <= self.end[partition] and partition not in self.replaced else 0
+
+    def lacks_cases(self, number: int) -> bool:
+        """Whether facts of a partition number took effect, and yet `conversions` is empty."""
+        emitted = EMITTED, number
+        took_effect = any(self.effective((topic, number)) for topic in FACTS)
+        known = emitted in self.committed and self.committed[emitted] <= self.end[emitted]
+        return (
+            took_effect
+            and not known
+            and not any(self.end[place] for place in self.end if place[0] == EMITTED)
+        )
+
+
+def identities(settings: Settings) -> dict[str, str]:
+    """Of each topic that is there the identity of its log; blocks. Unreachable without an answer."""
+    with Admin(settings) as admin:
+        return admin.log_identities(READ)
+
+
+def last_read(found: Logs, positions: Mapping[Partition, Position]) -> dict[Partition, int]:
+    """Where the last record that was read of each log should still lie."""
+    return {
+        place: known.offset - 1
+        for place, known in positions.items()
+        if known.last
+        and known.log == found.identity[place[0]]
+        and found.start[place] < known.offset <= found.end[place]
+    }
+
+
+def compared(found: Logs, positions: Mapping[Partition, Position], there: Records) -> Logs:
+    """The logs, with those that are not as they were read. there: what lies where `last_read` says.
+
+    A record further on (compaction took the last one that was read) says nothing.
+    """
+    replaced = {
+        place
+        for place, record in there.items()
+        if record
+        and record.offset == positions[place].offset - 1
+        and layout.digest(record.value) != positions[place].last
+    }
+    return found._replace(replaced=frozenset(replaced))
 
 
 def read(settings: Settings) -> Logs:
@@ -44,11 +96,20 @@ def read(settings: Settings) -> Logs:
         )
 
 
+class Questions(NamedTuple):
+    """What is asked of Kafka; each blocks, and raises Unreachable or Unavailable without an answer."""
+
+    logs: Callable[[Settings], Logs] = read
+    identities: Callable[[Settings], Mapping[str, str]] = identities
+    records_at: Callable[[Settings, Mapping[Partition, int]], Records] = records_at
+
+
 def begin(logs: Logs, partition: Partition, known: Position | None) -> tuple[int, str]:
     """The offset to read first, and what a person should know of it, if anything.
 
     1. Nothing is known here: the first that is there.
-    2. The log is another one, or ends before what was read: all of it is read. Known receipts change nothing.
+    2. The log is another one, or ends before what was read, or holds something else there: all of it is read.
+       Known receipts change nothing.
     3. What was to come next is gone: at what is left.
     4. Where the state says. A committed offset beyond that is the restore's affair (streams.restore).
     """
@@ -56,11 +117,17 @@ def begin(logs: Logs, partition: Partition, known: Position | None) -> tuple[int
     start, end = logs.start[partition], logs.end[partition]
     if known is None:
         return start, ""
-    if known.log != logs.identity[partition[0]] or known.offset > end:
+    anew = known.log != logs.identity[partition[0]] or partition in logs.replaced
+    if anew or known.offset > end:
         return (
             start,
             f"{name}: a new log ({end} records; {known.offset} were read of the old), read from {start}",
         )
     if known.offset < start:
-        return start, f"{name}: records {known.offset} to {start - 1} were deleted before they were read"
+        return start, f"{deleted(name, known.offset, start)}. {GIVE_AGAIN}"
     return known.offset, ""
+
+
+def deleted(name: str, since: int, until: int) -> str:
+    """What is gone of a partition, for people."""
+    return f"{name}: records {since} to {until - 1} were deleted before they were read"

@@ -27,6 +27,7 @@ class Metrics:
             "late": counter("late", "Statements that came too late to correct anything"),
             "foreign": counter("foreign", "Cases in Kafka that this worker did not send"),
             "undecided": counter("undecided", "Transactions that the rules failed on: look into it"),
+            "lacking": counter("lacking", "Transactions not decided, because facts of them are gone"),
             "cases": counter("cases", "Cases sent"),
             "conversions": counter("conversions", "Conversions in cases whose content changed"),
             "notices": counter("notices", "Notices sent"),

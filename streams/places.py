@@ -1,7 +1,7 @@
 """Where each topic of the partitions here is read: from its place at the assignment on, without a hole."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from faust.types import TP
@@ -9,7 +9,7 @@ from faust.types import TP
 from schemas.topics import FACTS
 from service.kafka import Record
 from service.settings import Settings
-from streams import expiry, logs
+from streams import expiry, layout, logs
 from streams.expiry import Reading
 from streams.fetch import Fetch, Slice
 from streams.layout import Position
@@ -58,9 +58,16 @@ class Places:
         for place in [place for place in self._next if place[1] == number]:
             del self._next[place]
 
-    def position(self, topic: str, offset: int) -> Position:
-        """An offset in the log that lies behind a topic's name now."""
-        return Position(offset, self._known_logs().identity[topic])
+    def position(self, topic: str, offset: int, before: Sequence[Record]) -> Position:
+        """An offset in the log that lay behind a topic's name at the assignment. before: what lies there."""
+        last = before[-1] if before and before[-1].offset == offset - 1 else None
+        digest = layout.digest(last.value) if last else b""
+        return Position(offset, self._known_logs().identity[topic], last=digest)
+
+    def changed(self, now: Mapping[str, str]) -> list[str]:
+        """The topics behind whose name another log lies than at the assignment."""
+        known = self.logs.identity if self.logs else now
+        return [topic for topic, identity in now.items() if known[topic] != identity]
 
     async def sorted(self, fetch: Fetch) -> tuple[dict[int, Work], dict[TP, int]]:
         """By partition number what is new in the fetch; and where each of its partitions then stands."""
@@ -76,8 +83,9 @@ class Places:
             self._ends[topic, part.partition] = part.log_end or self._ends[topic, part.partition]
             end = max(part.end, expected)
             into = work.setdefault(part.partition, Work())
-            into.records += [_record(topic, each) for each in part.records if each.offset >= expected]
-            into.positions[topic] = self.position(topic, end)
+            new = [_record(topic, each) for each in part.records if each.offset >= expected]
+            into.records += new
+            into.positions[topic] = self.position(topic, end, new)
             ends[TP(part.topic, part.partition)] = end
         return work, ends
 
@@ -101,7 +109,7 @@ class Places:
         found = await self._ties.logs()
         name, first = f"{topic}/{part.partition}", found.start[topic, part.partition]
         if first > expected:
-            log.error("%s: records %d to %d were deleted before they were read", name, expected, first - 1)
+            log.error("%s. %s", logs.deleted(name, expected, first), logs.GIVE_AGAIN)
             return part.start <= first
         log.warning("%s: %d came where %d was due; reading again", name, part.start, expected)
         await self._ties.consumer.rewind({TP(part.topic, part.partition): expected})

@@ -5,6 +5,8 @@
 3. With an identifier that many clicks share, for each statement the visits that it may be credited to: the
    last click and the last impression before it (streams.credit).
 4. The visits inside the bundle's cases as they were last sent: they may have expired since.
+5. No visit that was received longer before the bundle's first statement than visits are kept: whether it
+   is still there rests on when others expired.
 
 Deciding from these gives what deciding from all facts would.
 """
@@ -12,13 +14,13 @@ Deciding from these gives what deciding from all facts would.
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from schemas import times
 from schemas.facts import AnyFact, Click, Impression, Statement
-from streams import credit, damage, layout
+from streams import credit, damage, expiry, layout
 from streams.layout import Bundle, Emitted
 from streams.state import Partition, Visits
 
@@ -31,11 +33,23 @@ AnyVisit = Click | Impression
 Decode = Callable[[str, bytes], AnyFact]
 
 
+class _Conversion(msgspec.Struct):
+    receipts: tuple[str, ...] = ()
+
+
 class _Carried(msgspec.Struct):
+    conversions: tuple[_Conversion, ...] = ()
     visits: tuple[AnyVisit, ...] = ()
 
 
 _carried = msgspec.json.Decoder(_Carried)
+
+
+class Carried(NamedTuple):
+    """What the cases of a bundle tell of its facts: its statements' receipts, its credited visits whole."""
+
+    receipts: frozenset[str]
+    visits: list[AnyVisit]
 
 
 class Reading:
@@ -92,6 +106,16 @@ class Reading:
         return visits
 
 
-def carried(cases: Iterable[Emitted], path: Path) -> list[AnyVisit]:
-    """The visits that cases of the state at `path` carry."""
-    return [visit for case in cases for visit in damage.read(path, _carried.decode, case.record).visits]
+def carried(cases: Iterable[Emitted], path: Path) -> Carried:
+    """What cases of the state at `path` carry."""
+    found = [damage.read(path, _carried.decode, case.record) for case in cases]
+    receipts = (receipt for case in found for each in case.conversions for receipt in each.receipts)
+    return Carried(frozenset(receipts), [visit for case in found for visit in case.visits])
+
+
+def may_count(fact: AnyFact, born_ms: int) -> bool:
+    """Whether a fact may take part in deciding what was born then: rule 5."""
+    if not isinstance(fact, Click | Impression):
+        return True
+    kept_ms = expiry.KEPT_MS["clicks" if isinstance(fact, Click) else "impressions"]
+    return times.to_ms(fact.received_at) >= born_ms - kept_ms

@@ -93,6 +93,18 @@ class Sending:
                 self._changes.notices[bundle, notice.notice_id] = value
                 self._tell(bundle, value)
 
+    def known(
+        self, bundle: Bundle, version: int, told: Sequence[Notice], before: Mapping[str, bytes]
+    ) -> dict[str, bytes]:
+        """What was sent before, and from now on these, which another has sent."""
+        found = dict(before)
+        for notice in told:
+            if notice.notice_id not in before:
+                dated = msgspec.structs.replace(notice, version=version, decided_at=self._now)
+                found[notice.notice_id] = decisions.encode(dated)
+                self._changes.notices[bundle, notice.notice_id] = found[notice.notice_id]
+        return found
+
     def again(self, bundle: Bundle, cases: Mapping[int, Emitted], notices: Mapping[str, bytes]) -> None:
         """All is sent as it was."""
         for goal_id, known in cases.items():

@@ -169,9 +169,9 @@ class Partition:
         found = next(iter(self._scan("facts", start, end)), None)
         return layout.END_MS if found is None else layout.visit_ms_of(found[0])
 
-    def waiting(self, after: bytes, limit: int) -> list[tuple[bytes, Bundle]]:
-        """Key and bundle of those that wait, what is due first, then by catalog version, from a key on."""
-        found = self._scan("waiting", after, b"\xff" * 9)
+    def waiting(self, after: bytes, limit: int, until: bytes = b"\xff" * 9) -> list[tuple[bytes, Bundle]]:
+        """Key and bundle of those that wait, what is due first, then by catalog version, between two keys."""
+        found = self._scan("waiting", after, until)
         return [(key, layout.split_numbered(key)[1]) for key, _ in itertools.islice(found, limit)]
 
     # Asked for expiry

@@ -10,7 +10,7 @@ from typing import Final
 
 from schemas.reasons import Reason
 from service.kafka import Record
-from streams import placement, restore, unverified
+from streams import layout, logs, placement, restore, unverified
 from streams.app import EMITTED
 from streams.batch import Batch, Decide
 from streams.layout import Position
@@ -21,6 +21,9 @@ from streams.unverified import Keys
 log = logging.getLogger(__name__)
 
 RESUME_AT_ONCE: Final = 1_000  # transactions whose catalog came, in one write
+LACKING: Final = layout.number(layout.LACKING)  # what waits with this key lacks facts
+ASIDE: Final = layout.number(layout.MENDED)  # what waits with this key or a later one was set aside
+_END: Final = b"\xff" * 9
 _ASTRAY: Final = "it lies in another partition than its key's: see ROUNDTRIP_PARTITIONS"
 
 
@@ -57,9 +60,12 @@ class Storing:
         partition.apply(batch.changes)
 
     def resume(self, partition: Partition) -> None:
-        """Everything that waits was tried once."""
-        after = b"\x00"
-        while waiting := partition.waiting(after, RESUME_AT_ONCE):
+        """Everything that waits was tried once; but for what only further facts can help."""
+        for after, until in ((b"\x00", LACKING), (ASIDE, _END)):
+            self._resume_between(partition, after, until)
+
+    def _resume_between(self, partition: Partition, after: bytes, until: bytes) -> None:
+        while waiting := partition.waiting(after, RESUME_AT_ONCE, until):
             batch = Batch(partition, self._decide, _now_ms())
             batch.resume([bundle for _, bundle in waiting])
             self._store(partition, batch)
@@ -78,6 +84,14 @@ class Storing:
         if batch.alarms:
             more = f" (and {len(batch.alarms) - 1} more alike)" if len(batch.alarms) > 1 else ""
             log.error("%s%s; set aside, its new facts are in quarantine", batch.alarms[0], more)
+        if batch.lacking:
+            log.warning(
+                "%d transactions stay as they were sent: the state lacks statements that they were decided by"
+                " (%s). %s",
+                batch.tally.lacking,
+                batch.lacking,
+                logs.GIVE_AGAIN,
+            )
         self._metrics.count(batch.tally)
 
 

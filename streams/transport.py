@@ -80,6 +80,10 @@ class Consumer(commit.CommittingConsumer):
     async def _find_place(self, error: OffsetOutOfRangeError) -> None:
         """As after an assignment; but first the fetch in work ends, which counts in the old log's offsets."""
         log.warning("the log does not have %s; looking where to go on", error.args[0])
+        await self.look_again()
+
+    async def look_again(self) -> None:
+        """Reading goes on where `start_at` says, once the fetch in work has ended."""
         while self._unacked_messages and self.flow_active:
             await self._wait_for_ack(timeout=1)
         if self.flow_active:

@@ -30,9 +30,11 @@ log = logging.getLogger(__name__)
 
 RETRY_S: Final = 1.0
 JOIN_S: Final = 60.0  # a first join after an unclean stop waits for Kafka's session to end: 6 to 10 s
+LOOK_S: Final = 30.0  # for a topic made anew; most often a rebalance or the next fetch tells it at once
 EXPIRE_S: Final = 1.0  # a minute's worth of a partition leaves at once: 64 of them spread over a minute
 STUCK_S: Final = 60.0  # a consumer that silently stops advancing is Faust's most reported fault
 _ASIDE: Final = "the rules failed on transactions: see this service's log, and the quarantine of reason 225"
+_LACKING: Final = "statements that were decided before are not here: see this service's log, and replay them"
 WAITING_S: Final = 60.0  # a catalog travels in seconds: one that is missed for a minute is worth an alarm
 LINGER_MS: Final = 1.0  # a fetch's results are handed over at once; waiting for more of them only costs time
 NEEDED: Final = (*FACTS, "conversions", "notices", "quarantine")
@@ -61,7 +63,7 @@ class Worker:
         self._settings = life.settings
         self._kafka = outage.of(f"Kafka at {life.settings.kafka}")
         self._catalog_came = asyncio.Event()
-        self._waiting_since = 0.0
+        self._waiting_since = self._lacking_since = 0.0
         self._consumer: Consumer | None = None
 
     async def run(self) -> None:
@@ -123,6 +125,7 @@ class Worker:
         self._life.spawn(self._watch(faust), "faust")
         self._life.spawn(self._resume(), "waiting transactions")
         self._life.spawn(self._expire(), "expiry")
+        self._life.spawn(self._look_at_logs(), "looking at the logs")
         self._life.spawn(joiner.assignment.restorer.run(), "restoring")
         log.info("joining; state in %s", self._settings.dir / "joiner")
 
@@ -169,6 +172,8 @@ class Worker:
         while True:
             partitions = await self._joiner.resume()
             self._waiting_since = (self._waiting_since or time.monotonic()) if partitions else 0.0
+            lacking = self._joiner.lacking
+            self._lacking_since = (self._lacking_since or time.monotonic()) if lacking else 0.0
             self._catalog_came.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._catalog_came.wait(), WAITING_S / 2)
@@ -178,6 +183,11 @@ class Worker:
         while True:
             await self._joiner.expire()
             await asyncio.sleep(EXPIRE_S)
+
+    async def _look_at_logs(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            await self._joiner.look_at_logs()
 
     def _add_checks(self, health: Health) -> None:
         health.check("kafka", lambda: "cannot be reached" if self._kafka.since else "")
@@ -189,6 +199,7 @@ class Worker:
         health.check("moving", self._stuck)
         health.check("committing", self._uncommitted)
         health.check("waiting", self._waiting)
+        health.check("lacking", lambda: _lasting(self._lacking_since, WAITING_S, _LACKING))
         health.check("deciding", lambda: _ASIDE if self._joiner.aside else "")
 
     def _stuck(self) -> str:

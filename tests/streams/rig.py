@@ -13,6 +13,7 @@ from schemas.facts import AnyFact
 from schemas.topics import FACTS
 from service.kafka import Outgoing, Record
 from service.settings import Settings
+from streams import logs
 from streams.app import EMITTED, READ
 from streams.fetch import Fetch, Slice
 from streams.joiner import Joiner
@@ -70,6 +71,9 @@ class FakeKafka:
     async def say(self, note: str) -> None:
         self.events.append(note)
 
+    async def look_again(self) -> None:
+        self.events.append("looked again")
+
 
 class Rig:
     """Joiners of one directory, one after the other, over one fake Kafka."""
@@ -80,6 +84,7 @@ class Rig:
         self.logs = LOGS
         self.failures: list[BaseException] = []
         self.decide: Any = decide
+        self.read_back: Callable[[Mapping[Any, int]], Mapping[Any, Record | None]] = lambda _: {}
 
     def joiner(self) -> Joiner:
         settings = Settings(dir=self.directory, partitions=1)  # where every key belongs
@@ -88,7 +93,9 @@ class Rig:
             self._decide,
             Metrics(CollectorRegistry()),
             self.failures.append,
-            lambda _: self.logs,
+            logs.Questions(
+                lambda _: self.logs, lambda _: self.logs.identity, lambda _, places: self.read_back(places)
+            ),
         )
         made.ties.sender = made.ties.consumer = self.kafka
         return made

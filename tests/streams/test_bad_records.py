@@ -21,13 +21,13 @@ import roundtrip
 from schemas import decisions, facts, times
 from schemas.catalog_versions import CatalogVersion, encode_version, record_key
 from schemas.decisions import Case, Quarantine
-from schemas.facts import AnyFact, Statement
+from schemas.facts import AnyFact, Click, Impression, Pixel, Postback, Statement
 from schemas.reasons import Reason
 from schemas.topics import DAY_MS
 from schemas.transaction_id import Kind, kind, time_ms
 from service.kafka import Outgoing, Record
 from streams.batch import Batch
-from streams.decide import CatalogMissing, decide_transaction
+from streams.decide import CatalogMissing, Decision, decide_transaction
 from streams.layout import KINDS
 from streams.placement import partitions_of, sorted_out
 from streams.store import Store
@@ -89,13 +89,25 @@ def _is_late(fact: AnyFact, known: Sequence[AnyFact]) -> bool:
     return isinstance(fact, Statement) and times.to_ms(fact.received_at) - first > 120 * DAY_MS
 
 
+def _said_ms(fact: AnyFact) -> int:
+    """When it was received, of a statement not before its ID was made."""
+    is_random = isinstance(fact, Statement) and kind(fact.transaction_id) is Kind.RANDOM
+    return max(times.to_ms(fact.received_at), time_ms(fact.transaction_id) if is_random else -(2**62))
+
+
+_KEPT_DAYS = {Click: 37, Impression: 8, Pixel: 9**9, Postback: 9**9}
+
+
 def cases_of(good: dict[str, list[AnyFact]]) -> tuple[Cases, set[str]]:
     """What must stand in the end, and the transactions that wait for a catalog, of which nothing is said."""
     cases: Cases = {}
     waiting = set()
     for name, known in good.items():
+        stated = [_said_ms(fact) for fact in known if isinstance(fact, Statement)]
+        first = min(stated, default=0)
+        read = [fact for fact in known if _said_ms(fact) >= first - _KEPT_DAYS[type(fact)] * DAY_MS]
         try:
-            decided = decide_transaction(known, HISTORY)
+            decided = decide_transaction(read, HISTORY) if stated else Decision({}, {}, [])
         except CatalogMissing:
             waiting.add(name)
             continue

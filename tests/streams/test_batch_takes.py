@@ -57,10 +57,10 @@ def absorbed(
 
 
 def taken(
-    state: Partition, sent: Sequence[Outgoing], *, silent: bool = False
+    state: Partition, sent: Sequence[Outgoing], *, silent: bool = False, stored_ms: int = NOON_MS
 ) -> tuple[list[Outgoing], Tally]:
     """What comes of reading these in `conversions`."""
-    read = [Record("conversions", 0, 0, NOON_MS, each.key, each.value) for each in sent]
+    read = [Record("conversions", 0, 0, stored_ms, each.key, each.value) for each in sent]
     return done(state, lambda batch: batch.take_cases(read), silent=silent)
 
 
@@ -126,9 +126,127 @@ def test_of_an_unknown_transaction_what_another_sent_is_the_floor_and_brings_its
     assert taken(state, [others(right, 5)])[0] == []
     assert (waiting(state), state.headers([T1])[0].statements) == ([], 0)
     assert state.born(NOON_MS + DAY_MS, 9) == [(NOON_MS + 2_000, T1)]
-    sent, _ = absorbed(state, postback(sequence=3, sale_amount=50))
+    sent, _ = absorbed(state, postback(), postback(sequence=3, sale_amount=50))
     (case,) = cases(sent)
     assert (case.version, case.visits) == (version(2) + 6, (click(),))
+
+
+def test_a_case_whose_statements_are_gone_stays_until_they_come_again(fresh: Callable[[], Partition]):
+    """Made of the rest, it would be another conversion: of 50, without what was stated first."""
+    (right,) = only_cases(absorbed(fresh(), click(), postback(sale_amount=60))[0])
+    state = fresh()
+    taken(state, [others(right, 5)])
+    sent, tally = absorbed(state, postback(sequence=3, sale_amount=50))
+    assert (sent, tally.lacking, tally.facts) == ([], 1, 1)
+    assert resumed(state) == []
+    assert state.headers([T1])[0].awaits == layout.LACKING
+    (case,) = cases(absorbed(state, postback(sale_amount=60))[0])
+    assert (case.conversions[0].sale_amount, case.conversions[0].observations) == (60, 2)
+    assert (case.visits, state.headers([T1])[0].awaits) == ((click(),), 0)
+    assert state.waiting(b"\x00", 9) == []
+
+
+def test_what_another_worker_read_further_on_is_waited_for(fresh: Callable[[], Partition]):
+    """One that is presumed dead, or died before it committed: what it knew is yet to come here."""
+    ahead = only_cases(absorbed(fresh(), click(), postback(), postback(sequence=3, goal_id=2))[0])
+    state = fresh()
+    absorbed(state, click(), postback())
+    taken(state, ahead)
+    assert resumed(state) == []
+    assert cases(absorbed(state, postback(sequence=3, goal_id=2))[0]) == []
+
+
+def test_an_older_case_behind_ours_is_covered_by_ours(fresh: Callable[[], Partition]):
+    """Kafka's compaction keeps the last record of a case, not that with the greatest version."""
+    (old,) = only_cases(absorbed(fresh(), postback())[0])
+    state = fresh()
+    (ours,) = only_cases(absorbed(state, click(), postback())[0])
+    assert taken(state, [old])[0] == [], "of our own records an older one was stored before we decided ours"
+    assert taken(state, [old], stored_ms=NOON_MS + 1)[0] == [ours]
+
+
+def test_an_older_case_behind_the_newest_is_covered_after_a_restore(fresh: Callable[[], Partition]):
+    (old,) = only_cases(absorbed(fresh(), postback())[0])
+    (right,) = only_cases(absorbed(fresh(), click(), postback())[0])
+    state = fresh()
+    taken(state, [others(right, 5), old], silent=True)
+    absorbed(state, click(), postback(), silent=True)
+    (case,) = cases(resumed(state))
+    assert (case.version, case.visits) == (version(2) + 6, (click(),))
+
+
+def test_a_case_of_a_collector_whose_clock_stood_in_1970_is_as_old_as_its_identifier(
+    fresh: Callable[[], Partition],
+):
+    """Else a restored state would take all else that was said of it for too late."""
+    name, long_ago = "06cv" + "0" * 28, {"received_at": times.from_ms(0), "occurred_at": times.from_ms(0)}
+    before = fresh()
+    sent = absorbed(before, postback(name, 2, **long_ago))[0]
+    state = fresh()
+    taken(state, sent, silent=True)
+    absorbed(state, postback(name, 2, **long_ago), silent=True)
+    assert state.headers([Bundle(name)])[0].born_ms == before.headers([Bundle(name)])[0].born_ms > 0
+
+
+def test_a_visit_longer_before_than_visits_are_kept_takes_no_part_though_it_is_still_there(
+    fresh: Callable[[], Partition],
+):
+    """Whether it is rests on how far time is in other topics: no row may rest on that."""
+    for days, counts in ((37, True), (37.1, False)):
+        old = times.from_ms(NOON_MS - int(days * DAY_MS))
+        stated = postback(received_at=times.from_ms(NOON_MS), occurred_at=times.from_ms(NOON_MS))
+        (case,) = cases(absorbed(fresh(), click(received_at=old), stated)[0])
+        assert bool(case.visits) is counts
+
+
+# Notices after a restore
+
+
+def notices(sent: Sequence[Outgoing]) -> int:
+    return sum(each.topic == "notices" for each in sent)
+
+
+def restored(state: Partition, sent: Sequence[Outgoing], *known: AnyFact) -> Partition:
+    taken(state, only_cases(sent), silent=True)
+    absorbed(state, *known, silent=True)
+    return state
+
+
+def test_nobody_is_told_twice_though_the_state_was_lost(fresh: Callable[[], Partition]):
+    sent, _ = absorbed(fresh(), click(), postback())
+    assert notices(sent) == 1
+    state = restored(fresh(), sent, click(), postback())
+    sent, _ = absorbed(state, postback(sequence=3, sale_amount=50))
+    assert (len(cases(sent)), notices(sent)) == (1, 0)
+    assert len(state.notices(T1)) == 1
+    assert state.headers([T1])[0].told == layout.ALL_TOLD
+    assert notices(absorbed(state, postback(sequence=4, sale_amount=60))[0]) == 0
+
+
+def test_who_was_not_told_before_the_state_was_lost_is_told(fresh: Callable[[], Partition]):
+    """The click came after what was committed: nothing says that its notice was sent."""
+    all_of_it, _ = absorbed(fresh(), click(), postback())
+    for sent in (only_cases(absorbed(fresh(), postback())[0]), all_of_it):
+        state = restored(fresh(), sent, postback())
+        assert notices(absorbed(state, click())[0]) == 1
+
+
+def test_nobody_is_told_twice_though_the_click_expired_before_the_state_was_lost(
+    fresh: Callable[[], Partition],
+):
+    old = times.from_ms(NOON_MS - 38 * DAY_MS)
+    dated = click(received_at=old), postback(received_at=old)
+    sent, _ = absorbed(fresh(), *dated)
+    state = restored(fresh(), sent, dated[1])
+    sent, _ = absorbed(state, postback(sequence=3, sale_amount=50))
+    assert (len(cases(sent)), notices(sent)) == (1, 0)
+
+
+def test_who_waited_for_a_catalog_when_the_state_was_lost_is_told(fresh: Callable[[], Partition]):
+    sent, _ = absorbed(fresh(), postback())
+    state = restored(fresh(), sent, postback(), click(catalog_version=2))
+    sent = resumed(state, partial(decide, newest_catalog=2))
+    assert (len(cases(sent)), notices(sent)) == (1, 1)
 
 
 @pytest.mark.parametrize("value", [b"", b"null", b'{"transaction_id":"t1"}', b"[" * 100_000])
@@ -160,7 +278,9 @@ def test_a_lost_state_is_filled_silently_and_goes_on_as_if_it_had_not_been_lost(
     assert taken(state, only_cases(sent), silent=True)[0] == []
     for fact in (postback(sequence=3, goal_id=2), postback(), click()):
         assert absorbed(state, fact, silent=True)[0] == []
-    assert (waiting(state), state.headers([T1])) == ([], before.headers([T1]))
+    (header,) = before.headers([T1])
+    as_restored = msgspec.structs.replace(header, told=layout.RESTORED)
+    assert (waiting(state), state.headers([T1])) == ([], [as_restored])
     assert state.cases(T1) == before.cases(T1)
     assert state.facts("t1") == before.facts("t1")
     again = [absorbed(each, postback(sequence=4))[0] for each in (before, state)]

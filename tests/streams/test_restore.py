@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
+import msgspec
 import pytest
 from faust.types import TP
 
+from schemas import decisions
+from schemas.decisions import Case
 from schemas.topics import FACTS
 from service.errors import Problem
 from service.kafka import Record, Stretch
@@ -316,3 +319,28 @@ def test_a_notice_that_an_overtaken_state_still_had_to_send_counts_as_unsent(tmp
     again.resume([bundle for _, bundle in state.waiting(b"", 10)])
     assert [each.topic for each in again.changes.outbox] == ["conversions", "notices"]
     state.close()
+
+
+def test_a_notice_that_nobody_is_known_to_have_sent_is_sent_also_where_others_sent_its_case(tmp_path: Path):
+    """They may have died between the two: what they committed, or not, tells nothing of it."""
+    facts_read = [record(click("t0", 1)), record(postback("t0", 2))]
+    state = Store(tmp_path).open(0)
+    ours = Batch(state, decide, NOON_MS)
+    ours.absorb(facts_read)
+    state.apply(ours.changes)
+    (case, _) = state.unsent()
+    silent = Batch(state, decide, NOON_MS, silent=True)
+    restore.forget_unsent(state, silent.changes)
+    silent.take_cases([Record(EMITTED, 0, 0, NOON_MS, case.key, _newer(case.value))])
+    silent.absorb([record(postback("t0", 3, goal_id=0), 9)])
+    state.apply(silent.changes)
+    again = Batch(state, decide, NOON_MS)
+    again.resume([bundle for _, bundle in state.waiting(b"", 10)])
+    assert [each.topic for each in again.changes.outbox] == ["conversions", "notices"]
+    state.close()
+
+
+def _newer(value: bytes) -> bytes:
+    held = decisions.decode(EMITTED, value)
+    assert isinstance(held, Case)
+    return decisions.encode(msgspec.structs.replace(held, version=held.version + 1))

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from faust.types import TP
 
+from schemas import facts
 from schemas.reasons import Reason
 from schemas.topics import FACTS
 from service.errors import Problem, RecordsRefused, Unavailable, Unreachable
 from service.settings import Settings
-from streams import logs, outbox, ties
+from streams import layout, logs, outbox, ties
 from streams.app import READ
 from streams.fetch import Fetch
 from streams.joiner import Joiner
@@ -213,7 +214,7 @@ async def test_an_assignment_overtaken_by_a_revocation_opens_nothing(rig: Rig):
         return LOGS
 
     loop = asyncio.get_running_loop()
-    joiner.ties._read = slow
+    joiner.ties._ask = joiner.ties._ask._replace(logs=slow)
     assert await joiner.start_at(ASSIGNED) is None
     assert joiner.partitions == []
 
@@ -329,4 +330,5 @@ async def test_facts_of_a_new_log_that_are_known_change_nothing(rig: Rig):
     await again.handle(fetch(record(postback()), record(click())))
     assert [case.version for case in cases(rig.kafka.sent)] == [version(2)]
     await again.close()
-    assert Store(rig.directory / "joiner").open(0).positions["clicks"] == Position(1, "other:clicks", NOON_MS)
+    known = Store(rig.directory / "joiner").open(0).positions["clicks"]
+    assert known == Position(1, "other:clicks", NOON_MS, layout.digest(facts.encode(click())))
