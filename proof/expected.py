@@ -179,15 +179,15 @@ class _Case:
         reported = [statement for statement in self.said if statement.kind != "adjustment"]
         allowed = [statement for statement in reported if not self._forbidden(statement)]
         first = (allowed or reported or self.said)[0]
-        self._read_the_catalog_of(first)
+        self._read_the_catalog_of(first, self.visit)
 
-    def _read_the_catalog_of(self, first: Statement) -> None:
+    def _read_the_catalog_of(self, first: Statement, visit: Visit | None) -> None:
         """What first observation and visit name: the case's for identity, a conversion's own for the rest."""
-        version = max(first.catalog_version, self.visit.catalog_version if self.visit else 0)
+        version = max(first.catalog_version, visit.catalog_version if visit else 0)
         self.catalog = self.catalogs[version]
         by_trust = sorted(self.said, key=lambda statement: (_trust(statement), *_age(statement)))
         stated = [statement.offer_id for statement in by_trust if statement.offer_id]
-        self.offer = _offer(self.catalog, self.visit.offer_id if self.visit else (stated or [0])[-1])
+        self.offer = _offer(self.catalog, visit.offer_id if visit else (stated or [0])[-1])
         self.goal = _goal(self.offer, self.goal_id)
 
     def conversions(self) -> list[Expected]:
@@ -295,8 +295,9 @@ class _Case:
     def _conversion(self, group: _Group) -> Expected:
         merged = self._merged(group)
         made_by = min((one for one in merged if one.kind != "adjustment"), key=_age)
-        self._read_the_catalog_of(made_by)
+        self._read_the_catalog_of(made_by, self.visit)
         credited, late = self._credited(made_by)
+        self._read_the_catalog_of(made_by, credited)  # an impression, where the click was too long ago
         payout, revenue, no_rate = self._money(merged, made_by, credited)
         status, reason = self._status(group, merged, made_by, credited, late, no_rate=no_rate)
         owed = status == "approved" and not made_by.test and credited is not None

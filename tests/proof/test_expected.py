@@ -219,6 +219,18 @@ def test_an_ad_that_was_seen_is_credited_inside_its_window_only() -> None:
     assert (late.status, late.reason) == ("rejected", 208)
 
 
+def test_the_catalog_is_that_of_the_credited_visit() -> None:
+    """Not of the visitor's earlier click, which was too long ago and named a later version."""
+    first = catalog()[1]
+    later = msgspec.structs.replace(first, advertisers=(Advertiser(id=1, name="Shop"),))
+    seen = msgspec.structs.replace(CLICK, kind="impression", receipt="v1", affiliate_id=42)
+    clicked = msgspec.structs.replace(
+        CLICK, occurred_ms=T0 - 31 * 24 * 60 * MINUTE_MS, received_ms=T0 - 9, catalog_version=2
+    )
+    (found,) = expect([clicked, seen], [said(status="ok")], {1: first, 2: later})
+    assert (found.status, found.reason) == ("approved", 0)
+
+
 def test_too_soon_after_the_click_is_rejected() -> None:
     assert one([said()], catalog(min_time="2m")).reason == 209
 
