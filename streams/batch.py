@@ -122,7 +122,8 @@ class Batch:
         found = arrival.sorted_out(arrivals, self._state, self._fact, self._refuse)
         self._tally.again += len(found.again)
         self._tally.contradicting += found.contradicting
-        gained, shared = self._by_bundle(found.fresh)
+        visits, gained, shared = self._by_bundle(found.fresh)
+        self._keep_unspoken(visits, gained)
         again = {each.bundle for each in found.again}
         headers = self._headers([*gained, *again])
         touched = self._touched(shared)
@@ -168,9 +169,10 @@ class Batch:
 
     def _by_bundle(
         self, fresh: Iterable[Arrival]
-    ) -> tuple[dict[Bundle, list[Arrival]], dict[str, list[Arrival]]]:
-        """What each bundle gains; and the visits under shared identifiers, which are no bundle's yet."""
-        gained: dict[Bundle, list[Arrival]] = defaultdict(list)
+    ) -> tuple[dict[Bundle, list[Arrival]], dict[Bundle, list[Arrival]], dict[str, list[Arrival]]]:
+        """Visits and statements of bundles; visits under shared identifiers, which are no bundle's yet."""
+        visits: dict[Bundle, list[Arrival]] = defaultdict(list)
+        stated: dict[Bundle, list[Arrival]] = defaultdict(list)
         shared: dict[str, list[Arrival]] = defaultdict(list)
         oldest_ms = {
             topic: expiry.oldest_kept_ms(topic, self._time_ms) for topic in ("clicks", "impressions")
@@ -178,14 +180,29 @@ class Batch:
         for each in fresh:
             visit = each.visit
             if visit is None:
-                gained[each.bundle].append(each)
+                stated[each.bundle].append(each)
             elif self._time_ms and each.received_ms < oldest_ms[each.record.topic]:
                 self._tally.expired += 1
             elif layout.is_shared(visit.transaction_id):
                 shared[visit.transaction_id].append(each)
             else:
-                gained[Bundle(visit.transaction_id)].append(each)
-        return gained, shared
+                visits[Bundle(visit.transaction_id)].append(each)
+        return visits, stated, shared
+
+    def _keep_unspoken(
+        self, visits: Mapping[Bundle, list[Arrival]], gained: dict[Bundle, list[Arrival]]
+    ) -> None:
+        """Visits of which nothing was stated are kept; there is nothing to decide, and no header.
+
+        The others are what their bundles gain. Most are of the first kind, and come through here together.
+        """
+        unspoken: list[Arrival] = []
+        for (bundle, arrivals), header in zip(visits.items(), self._state.headers(list(visits)), strict=True):
+            if header.statements or bundle in gained or bundle in self.changes.headers:
+                gained[bundle] += arrivals
+            else:
+                unspoken += arrivals
+        self._keep(unspoken)
 
     def _touched(self, shared: Mapping[str, list[Arrival]]) -> dict[Bundle, None]:
         """The new visits of shared identifiers are kept; what they may change is decided now, or is due."""
@@ -203,9 +220,6 @@ class Batch:
 
     def _settle(self, bundle: Bundle, header: Header, gained: list[Arrival], *, again: bool) -> None:
         """The bundle's new facts, its header and what they decide are in the changes."""
-        if not header.statements and all(each.visit for each in gained):
-            self._keep(gained)  # there is nothing to decide, and no header: the visits themselves tell all
-            return
         born_ms, kept = self._timely(header, gained)
         statements = [each for each in kept if each.statement]
         self._keep(kept)
