@@ -9,6 +9,7 @@ import msgspec
 
 from ingest import device
 from ingest.device import Device
+from ingest.traces import page
 
 MAX_REFERER: Final = 2_000  # characters; browsers cut at 4 KiB, and nobody groups by what is longer
 _MAX_HINT: Final = 200
@@ -131,11 +132,8 @@ def _hints(headers: Headers) -> dict[str, str]:
 
 
 def _referer(text: str) -> str:
-    """The page that the request came from; its query is left out where it may hold an e-mail address."""
-    text = clean(text)
-    if "@" in text or "%40" in text:
-        text = text.partition("?")[0].partition("#")[0]
-    return text[:MAX_REFERER]
+    """The page that the request came from; its query is left out where it may hold personal data."""
+    return page(clean(text))[:MAX_REFERER]
 
 
 def clean(text: str) -> str:

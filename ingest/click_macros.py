@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from ingest.caller import Caller
-from schemas import macros
+from schemas import macros, transaction_id
 from schemas.catalog import Catalog, Offer
 from schemas.macros import Template
 
@@ -51,6 +51,12 @@ def _of_time(name: str) -> Callable[[Scene], str]:
     return lambda scene: macros.time_values(scene.received_ms)[name]
 
 
+def _random_part(scene: Scene) -> str:
+    """Of the ID's random part, or the time where it has none: a cache buster needs no more."""
+    own = transaction_id.kind(scene.transaction_id) is transaction_id.Kind.RANDOM
+    return scene.transaction_id[10:20] if own else str(scene.received_ms)
+
+
 # What is not here is a parameter of its own name (sub IDs, source …), or is a conversion's and empty.
 _VALUES: Final[Mapping[str, Callable[[Scene], str]]] = {
     "transaction_id": lambda scene: scene.transaction_id,
@@ -69,6 +75,6 @@ _VALUES: Final[Mapping[str, Callable[[Scene], str]]] = {
     "device_os": lambda scene: scene.caller.device.device_os,
     "device_brand": lambda scene: scene.caller.device.device_brand,
     "user_agent": lambda scene: scene.caller.user_agent,
-    "ran": lambda scene: scene.transaction_id[10:20],  # of the ID's random part: a cache buster needs no more
+    "ran": _random_part,
     **{name: _of_time(name) for name in ("date", "time", "datetime", "timestamp")},
 }

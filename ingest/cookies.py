@@ -1,7 +1,8 @@
 """The cookie on our own domain: the last click and the last impression of each offer in this browser.
 
-`rt=c7.ID~v7.ID~c9.ID`, newest first: a click (c) or a view (v), the offer, the transaction ID. Each ID is
-signed, and checked like any other. The cookie is bounded: the oldest entries fall out.
+`rt=c7.ID~v7.ID~c9.ID.TIME`, newest first: a click (c) or a view (v), the offer, the transaction ID, and where
+the ID carries no time of its own, the visit's in Unix seconds. Each ID is checked like any other. The cookie
+is bounded: the oldest entries fall out.
 """
 
 import re
@@ -15,11 +16,11 @@ from schemas import transaction_id
 from schemas.transaction_id import Keyring, Verdict
 
 NAME: Final = "rt"
-MAX_ENTRIES: Final = 20  # 20 * 45 bytes stay far below the 4096 that browsers keep
+MAX_ENTRIES: Final = 20  # 20 * 56 bytes stay far below the 4096 that browsers keep
 MAX_AGE_S: Final = 90 * 86_400  # longer than any usual click window; the window itself is the joiner's affair
 UNIQUE_MS: Final = 86_400_000  # a second click within a day is the same visitor
 _MAX_BYTES: Final = 2_000  # of what is read: anyone can send a cookie
-_ENTRY: Final = re.compile(r"([cv])(\d{1,10})\.([0-9a-z]{32})", re.ASCII).fullmatch
+_ENTRY: Final = re.compile(r"([cv])(\d{1,10})\.([0-9a-z]{32})(?:\.(\d{10}))?", re.ASCII).fullmatch
 
 Kind = Literal["c", "v"]
 CLICK: Final[Kind] = "c"
@@ -27,11 +28,25 @@ VIEW: Final[Kind] = "v"
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
-    """One remembered visit."""
+    """One remembered visit; stated_s: its time in Unix seconds, 0 where the ID carries it."""
 
     kind: str
     offer_id: int
     transaction_id: str
+    stated_s: int = 0
+
+    @property
+    def at_ms(self) -> int:
+        """When the visit was, Unix ms."""
+        if transaction_id.kind(self.transaction_id) is transaction_id.Kind.RANDOM:
+            return transaction_id.time_ms(self.transaction_id)
+        return self.stated_s * 1000
+
+    @property
+    def text(self) -> str:
+        """As the cookie has it."""
+        time = f".{self.stated_s}" if self.stated_s else ""
+        return f"{self.kind}{self.offer_id}.{self.transaction_id}{time}"
 
 
 def read(cookie_header: str) -> list[Entry]:
@@ -50,7 +65,7 @@ def _entries(value: str) -> list[Entry]:
     if len(value) > _MAX_BYTES:
         return []
     found = [_ENTRY(part) for part in value.strip('"').split("~")[:MAX_ENTRIES]]
-    return [Entry(each[1], int(each[2]), each[3]) for each in found if each]
+    return [Entry(each[1], int(each[2]), each[3], int(each[4] or 0)) for each in found if each]
 
 
 def written(entries: list[Entry], added: Entry, *, secure: bool) -> str:
@@ -59,9 +74,7 @@ def written(entries: list[Entry], added: Entry, *, secure: bool) -> str:
     SameSite=None, so that a pixel on the shop's page may bring it back; browsers take that only with Secure.
     """
     kept = [each for each in entries if (each.kind, each.offer_id) != (added.kind, added.offer_id)]
-    value = "~".join(
-        [f"{each.kind}{each.offer_id}.{each.transaction_id}" for each in (added, *kept)[:MAX_ENTRIES]]
-    )
+    value = "~".join([each.text for each in (added, *kept)[:MAX_ENTRIES]])
     site = "SameSite=None; Secure" if secure else "SameSite=Lax"
     return f"{NAME}={value}; Max-Age={MAX_AGE_S}; Path=/; HttpOnly; {site}"
 
@@ -70,16 +83,14 @@ def seen_ms(entries: list[Entry], kind: Kind, offer_id: int, keyring: Keyring) -
     """When the browser's last valid visit of this kind and offer was, Unix ms; 0 where it shows none."""
     for each in entries:
         if each.kind == kind and each.offer_id == offer_id and _genuine(keyring, each):
-            return transaction_id.time_ms(each.transaction_id)
+            return each.at_ms
     return 0
 
 
 def last_visit(entries: list[Entry], offers: Collection[int], keyring: Keyring) -> Entry | None:
     """The newest genuine click on any of the offers, else the newest genuine impression."""
     genuine = [each for each in entries if each.offer_id in offers and _genuine(keyring, each)]
-    genuine.sort(
-        key=lambda each: (each.kind == CLICK, transaction_id.time_ms(each.transaction_id)), reverse=True
-    )
+    genuine.sort(key=lambda each: (each.kind == CLICK, each.at_ms), reverse=True)
     return genuine[0] if genuine else None
 
 

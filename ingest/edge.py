@@ -203,6 +203,8 @@ class Edge:
     def _tell(self, call: _Call, plan: Plan, result: Result) -> None:
         def build() -> Refusal:
             peer = self._tools.proxies.caller(call.asked.peer, call.asked.headers, secure=False)
+            # Whose request it was nobody knows: it may be of an offer that knows its customers by address.
+            identifies = self.known is None or self.known.catalog.catalog.addresses_identify
             return Refusal(
                 refusal_id=self._tools.draw(16).hex(),
                 at=times.from_ms(self._tools.clock_ms()),
@@ -215,7 +217,7 @@ class Edge:
                 offer_id=plan.offer_id,
                 affiliate_id=plan.affiliate_id,
                 transaction_id=plan.transaction_id,
-                ip=peer.ip,
+                ip="" if identifies else peer.ip,
                 user_agent=peer.user_agent,
             )
 

@@ -1,12 +1,11 @@
 """Observations: what a pixel, iframe or postback comes to. Pure: clock and knowledge come in."""
 
-import hashlib
 from decimal import Decimal
 from typing import Any, Final, Literal
 
 import msgspec
 
-from ingest import cookies, moments, parameters
+from ingest import cookies, identity, moments, parameters, personal
 from ingest.answers import Ending, Result
 from ingest.caller import address, consent
 from ingest.device import MAX_CHARACTERS as MAX_USER_AGENT
@@ -14,8 +13,9 @@ from ingest.parameters import Fields
 from ingest.plan import Plan
 from ingest.receipts import Receipt
 from ingest.request import Knowledge, Request, number, texts
+from ingest.traces import Traces
 from schemas import money, times, transaction_id
-from schemas.catalog import Catalog
+from schemas.catalog import Catalog, Derived, Offer
 from schemas.facts import GOAL_UNRESOLVED, UNVERIFIED, AnyFact, Pixel, Postback
 from schemas.reasons import Reason
 from schemas.transaction_id import Checked, Keyring, Verdict
@@ -47,8 +47,10 @@ def observe(request: Request, known: Knowledge, kind: Kind) -> Plan:
     1. Two values for one field: refused.
     2. A stated ID that is forged or malformed: refused. One of an unknown key: a postback is asked to come
        again, what a browser says is kept, and the joiner verifies it.
-    3. No ID: a pixel or iframe that names its offer or advertiser takes this browser's last visit there.
-    4. Nothing it can belong to: refused.
+    3. No ID, and an offer whose identifier is not random: what is stated of the customer or the affiliate.
+    4. Else a pixel or iframe that names its offer or advertiser takes this browser's last visit there; or, as
+       the last resort, the address that it comes from, where that identifies customers.
+    5. Nothing it can belong to: refused.
     With an ID it is a fact, whatever else is wrong with it.
     """
     fields = parameters.conversion(request.pairs, known.keyring)
@@ -61,7 +63,7 @@ def observe(request: Request, known: Knowledge, kind: Kind) -> Plan:
         return Plan(result=found, offer_id=offer_id, affiliate_id=affiliate_id)
     if found.verdict is Verdict.UNKNOWN_KEY:
         fields.problems.append(UNVERIFIED)
-    stated = _Stated(request, known, kind, fields, found.transaction_id)
+    stated = _guarded(_Stated(request, known, kind, fields, found.transaction_id))
     contents = _contents(stated)  # before the answer, which names its problems
 
     def build(receipt: Receipt) -> AnyFact:
@@ -81,11 +83,10 @@ def observe(request: Request, known: Knowledge, kind: Kind) -> Plan:
 def _transaction(request: Request, known: Knowledge, kind: Kind, fields: Fields) -> Checked | Result:
     """The transaction's ID, genuine or of an unknown key, or why there is none."""
     if fields.conflict:
-        detail = f"two different values for {fields.conflict}"
-        return Result(ending=Ending.MALFORMED, reason=Reason.CONFLICTING_VALUES, detail=detail)
+        return _conflict(fields)
     stated = fields.values.get("transaction_id", "").strip()
     if not stated:
-        return _remembered(request, known, fields) if kind != "postback" else _NO_ID
+        return _unstated(request, known, kind, fields)
     checked = transaction_id.check(known.keyring, stated)
     if checked.verdict is Verdict.GENUINE:
         return checked
@@ -93,6 +94,11 @@ def _transaction(request: Request, known: Knowledge, kind: Kind, fields: Fields)
         detail = f"the transaction ID is {checked.verdict.value}"
         return Result(ending=Ending.MALFORMED, reason=Reason.INVALID_TRANSACTION_ID, detail=detail)
     return checked if kind != "postback" else _UNKNOWN_KEY
+
+
+def _conflict(fields: Fields) -> Result:
+    detail = f"two different values for {fields.conflict}"
+    return Result(ending=Ending.MALFORMED, reason=Reason.CONFLICTING_VALUES, detail=detail)
 
 
 _NO_ID: Final = Result(
@@ -105,19 +111,68 @@ _UNKNOWN_KEY: Final = Result(
 )
 
 
-def _remembered(request: Request, known: Knowledge, fields: Fields) -> Checked | Result:
+_NO_OFFER_KEY: Final = Result(
+    ending=Ending.UNAVAILABLE,
+    reason=Reason.UNAVAILABLE,
+    detail="this edge does not have the key of the offer's identifiers: send it again",
+)
+
+
+def _unstated(request: Request, known: Knowledge, kind: Kind, fields: Fields) -> Checked | Result:
+    """The ID of what the request names instead: a customer, an affiliate, this browser's last visit."""
+    offer = known.catalog.catalog.offer(number(fields.values.get("offer_id", "")))
+    shared = offer if offer and offer.identifier != "random" else None
+    own = identity.at_statement(shared, fields, "", known.keyring) if shared else ""
+    if fields.conflict:
+        return _conflict(fields)
+    found = Checked(Verdict.GENUINE, own) if own else _NO_ID
+    if not own and kind != "postback":
+        found = _remembered(request, known, fields, offer)
+        if found is _NO_ID and shared:
+            by_address = identity.at_statement(shared, fields, request.caller.ip, known.keyring)
+            found = Checked(Verdict.GENUINE, by_address) if by_address else _NO_ID
+    return _lacking(shared, fields, known.keyring) if found is _NO_ID and shared else found
+
+
+def _lacking(offer: Offer, fields: Fields, keyring: Keyring) -> Result:
+    """Why there is no ID, at an offer where something else may stand for it."""
+    names = identity.lacking(offer, fields)
+    if not names and not identity.has_key(offer, keyring):
+        return _NO_OFFER_KEY
+    detail = f"the transaction ID is missing, and so is what stands for it at offer {offer.id}: {names}"
+    return Result(ending=Ending.MALFORMED, reason=Reason.INVALID_TRANSACTION_ID, detail=detail)
+
+
+def _remembered(request: Request, known: Knowledge, fields: Fields, offer: Offer | None) -> Checked | Result:
     """The browser's last visit of the offer, or of the advertiser's offers, that the request names."""
-    catalog = known.catalog.catalog
     if "offer_id" in fields.values:
-        offer = catalog.offer(number(fields.values["offer_id"]))
         if offer is None:
             return Result(ending=Ending.UNKNOWN_OFFER, reason=Reason.UNKNOWN_OFFER)
         offers = {offer.id}
     else:
         advertiser_id = number(fields.values.get("advertiser_id", ""))
-        offers = {offer.id for offer in catalog.offers_of(advertiser_id)}
+        offers = {offer.id for offer in known.catalog.catalog.offers_of(advertiser_id)}
     last = cookies.last_visit(request.cookies, offers, known.keyring)
     return Checked(Verdict.GENUINE, last.transaction_id) if last else _NO_ID
+
+
+def _guarded(stated: _Stated) -> _Stated:
+    """The same without personal data, where the request may hold any."""
+    catalog, fields, caller = stated.known.catalog.catalog, stated.fields, stated.request.caller
+    named = number(fields.values.get("offer_id", "")) or transaction_id.offer_of(stated.transaction_id)
+    offer = catalog.offer(named)
+    variables = offer.identifier.derived if offer and isinstance(offer.identifier, Derived) else ()
+    hides_ip = "ip" in variables if offer else catalog.addresses_identify
+    if not (fields.personal or variables or hides_ip):
+        return stated
+    addresses = [fields.values.pop("ip", ""), "" if stated.kind == "postback" else caller.ip]
+    traces = Traces([*(value for _, value in fields.personal), *(addresses if hides_ip else [])])
+    if not hides_ip and addresses[0]:
+        fields.values["ip"] = addresses[0]
+    personal.guard(fields, traces, stated.known.keyring)
+    hides_caller = hides_ip and stated.kind != "postback"  # a postback comes from the shop's server
+    request = personal.without(stated.request, traces, hides_ip=hides_caller)
+    return msgspec.structs.replace(stated, request=request)
 
 
 def _contents(stated: _Stated) -> dict[str, Any]:
@@ -145,7 +200,7 @@ def _contents(stated: _Stated) -> dict[str, Any]:
         "referer": request.caller.referer,
         "conversion_ip": _customer_ip(fields),
         "conversion_user_agent": values.get("user_agent", "")[:MAX_USER_AGENT],
-        "user_id": _hashed(known.keyring, values.get("user_id", "")),
+        "user_id": known.keyring.pseudonym(values["user_id"]) if "user_id" in values else "",
         "consent": consent(values, opts_out=request.caller.opts_out),
         "test": _test(fields),
         "params": fields.params,
@@ -247,15 +302,3 @@ def _occurred_ms(stated: _Stated) -> int:
 def _other_zones(catalog: Catalog, zone: str) -> bool:
     """Whether the click's advertiser, whom only the joiner knows, may have another zone."""
     return any(catalog.time_zone_of(advertiser.id) != zone for advertiser in catalog.advertisers)
-
-
-def _hashed(keyring: Keyring, user_id: str) -> str:
-    """A name for the user that nobody can turn back without the keys: 36 hex digits.
-
-    Nothing that is signed here can pass for a transaction ID: those are 14 bytes long.
-    """
-    if not user_id:
-        return ""
-    digest = hashlib.sha256(user_id.encode()).digest()
-    parts = [keyring.sign(keyring.signing, b"user_id%d:%b" % (n, digest)) or b"" for n in range(3)]
-    return b"".join(parts).hex()

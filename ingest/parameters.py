@@ -64,7 +64,8 @@ CONVERSION: Final[Mapping[str, tuple[str, ...]]] = {
 NEXT_MEANING: Final[Mapping[str, str]] = {"tid": "conversion_unique_id"}
 
 # Never kept, whatever their case: not in facts, not in `params`, not on refusals.
-PERSONAL: Final = frozenset({"email", "user_name", "user_id"})
+CUSTOMER: Final = frozenset({"email", "user_name"})
+PERSONAL: Final = CUSTOMER | {"user_id"}
 SECRET: Final = frozenset({"security_token", "secure", "verification_token", "sig"})
 DROPPED: Final = PERSONAL | SECRET
 
@@ -76,12 +77,14 @@ class Fields(msgspec.Struct):
     params: what nobody knows, and aliases that were outvoted.
     conflict: the field for which two different values were sent, empty where none.
     problems: what was not taken as sent.
+    personal: e-mail addresses and user names as sent; for derived identifiers, and to be kept nowhere.
     """
 
     values: dict[str, str]
     params: dict[str, str]
     conflict: str
     problems: list[str]
+    personal: list[Pair] = []
 
 
 class Vocabulary:
@@ -110,7 +113,10 @@ class Vocabulary:
         if aliases:
             rest += _add_aliases(fields, aliases)
         if rest:
-            _add_params(fields, [pair for pair in rest if pair[0].lower() not in DROPPED])
+            kept = [pair for pair in rest if pair[0].lower() not in DROPPED]
+            if len(kept) < len(rest):
+                fields.personal = [pair for pair in rest if pair[0].lower() in CUSTOMER and pair[1]]
+            _add_params(fields, kept)
         return fields
 
 

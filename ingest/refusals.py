@@ -6,7 +6,8 @@ from typing import Final
 from urllib.parse import quote_plus
 
 from ingest.admission import Sender
-from ingest.parameters import DROPPED, Pair
+from ingest.parameters import CUSTOMER, DROPPED, Pair
+from ingest.traces import Traces
 from schemas import decisions
 from schemas.decisions import Refusal
 
@@ -14,7 +15,9 @@ MAX_QUERY: Final = 2_048
 RATE: Final = 20.0  # a second: a scanner must not fill the topic; the counters count all
 BURST: Final = 100.0
 # An address is personal data too, and in a query it is a third person's.
-_LEFT_OUT: Final = DROPPED | {"ip", "conv_ip"}
+_ADDRESSES: Final = frozenset({"ip", "conv_ip"})
+_STATED: Final = CUSTOMER | _ADDRESSES  # and so left out wherever else they stand
+_LEFT_OUT: Final = DROPPED | _ADDRESSES
 
 
 class Refusals:
@@ -46,9 +49,12 @@ def _forget(future: asyncio.Future[None]) -> None:
 
 
 def shown(pairs: Iterable[Pair]) -> str:
-    """The query for a person to read: values of secret and personal parameters left out."""
+    """The query for a person to read: secrets and personal data left out, whatever parameter holds them."""
+    pairs = list(pairs)
+    traces = Traces(value for name, value in pairs if name.lower() in _STATED)
     parts = []
     for name, value in pairs:
-        text = "***" if name.lower() in _LEFT_OUT or "@" in value else quote_plus(value, errors="replace")
-        parts.append(f"{quote_plus(name, errors='replace')}={text}")
+        left_out = name.lower() in _LEFT_OUT or traces.in_(value)
+        label = "***" if traces.in_(name) else quote_plus(name, errors="replace")
+        parts.append(f"{label}={'***' if left_out else quote_plus(value, errors='replace')}")
     return "&".join(parts)[:MAX_QUERY]

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ingest import click_macros, cookies, parameters, redirect
+from ingest import click_macros, cookies, identity, parameters, personal, redirect
 from ingest.answers import Ending, Result
 from ingest.caller import consent
 from ingest.click_macros import Scene
@@ -14,8 +14,9 @@ from ingest.plan import Plan
 from ingest.receipts import Receipt
 from ingest.redirect import Destination
 from ingest.request import Knowledge, Request, number, texts
+from ingest.traces import Traces, page
 from schemas import macros, times, transaction_id
-from schemas.catalog import Catalog, Link, Offer
+from schemas.catalog import Catalog, Derived, Link, Offer
 from schemas.facts import Click, Impression
 from schemas.reasons import Reason
 
@@ -27,7 +28,7 @@ _TEXTS: Final = (
 
 
 class _Visit(msgspec.Struct, frozen=True):
-    """A visit's request, read, of an offer that exists."""
+    """A visit's request, read, of an offer that exists; traces: where it may hold personal data."""
 
     request: Request
     known: Knowledge
@@ -35,6 +36,7 @@ class _Visit(msgspec.Struct, frozen=True):
     offer: Offer
     affiliate_id: int
     transaction_id: str
+    traces: Traces | None = None
 
 
 def click(request: Request, known: Knowledge, random: bytes) -> Plan:
@@ -54,7 +56,7 @@ def click(request: Request, known: Knowledge, random: bytes) -> Plan:
         return Click(
             **_common(visit, receipt, cookies.CLICK),
             url_id=goal.url_id,
-            redirect_url=url[:_MAX_URL],
+            redirect_url=(page(url, visit.traces) if visit.traces else url)[:_MAX_URL],
             redirect_reason=int(goal.reason),
         )
 
@@ -116,10 +118,24 @@ def _read(request: Request, known: Knowledge, random: bytes) -> _Visit | Plan:
         number(fields.values.get("aff_id", "")),
     )
     offer = known.catalog.catalog.offer(offer_id)
+    shared = ""
+    if offer is not None and offer.identifier != "random":
+        shared = identity.at_visit(offer, fields, request.caller.ip, known.keyring)
     if fields.conflict or offer is None:
         return Plan(result=_refusal(fields), offer_id=offer_id, affiliate_id=affiliate_id)
-    new_id = transaction_id.make(known.keyring, request.received_ms, random) if random else ""
-    return _Visit(request, known, fields, offer, affiliate_id, new_id)
+    new_id = shared or transaction_id.make(known.keyring, request.received_ms, random) if random else ""
+    visit = _Visit(request, known, fields, offer, affiliate_id, new_id)
+    return _guarded(visit) if fields.personal or isinstance(offer.identifier, Derived) else visit
+
+
+def _guarded(visit: _Visit) -> _Visit:
+    """The visit without personal data, but for the URL that the person goes to."""
+    caller, fields, offer = visit.request.caller, visit.fields, visit.offer
+    hides_ip = isinstance(offer.identifier, Derived) and "ip" in offer.identifier.derived
+    traces = Traces([*(value for _, value in fields.personal), *([caller.ip] if hides_ip else [])])
+    personal.guard(fields, traces, visit.known.keyring)
+    request = personal.without(visit.request, traces, hides_ip=hides_ip)
+    return msgspec.structs.replace(visit, request=request, traces=traces)
 
 
 def _refusal(fields: Fields) -> Result:
@@ -175,7 +191,8 @@ def _cookie(visit: _Visit, kind: cookies.Kind) -> str:
     asker = visit.request.caller
     if asker.opts_out:
         return ""
-    added = Entry(kind, visit.offer.id, visit.transaction_id)
+    stated_s = visit.request.received_ms // 1000 if visit.transaction_id > "9" else 0  # shared IDs: letters
+    added = Entry(kind, visit.offer.id, visit.transaction_id, stated_s)
     return cookies.written(visit.request.cookies, added, secure=asker.secure)
 
 

@@ -8,6 +8,7 @@ derived one with `d`, an affiliate's with `a` (both: schemas.shared_id); nothing
 """
 
 import hashlib
+import hmac
 from collections.abc import Mapping
 from enum import Enum
 from hmac import compare_digest
@@ -104,6 +105,19 @@ class Keyring:
         if (own := self._offers.get(offer_id)) is not None:
             return own
         return shared_id.offer_key(self.identifiers, offer_id) if self.identifiers else b""
+
+    def pseudonym(self, text: str) -> str:
+        """A name for the text that nobody can turn back without the keys: 36 hex digits.
+
+        The same for good where there is a secret of identifiers; else until another key signs. Nothing that
+        is signed here can pass for a transaction ID: those are 14 bytes long.
+        """
+        digest = hashlib.sha256(text.encode()).digest()
+        if self.identifiers:
+            return hmac.digest(self.identifiers, b"roundtrip pseudonym %b" % digest, "sha256").hex()[:36]
+        return b"".join(
+            [self.sign(self.signing, b"user_id%d:%b" % (n, digest)) or b"" for n in range(3)]
+        ).hex()
 
     def sign(self, number: int, message: bytes) -> bytes | None:
         """The first 48 bits of HMAC-SHA256 by this key; None where the ring has no such key."""

@@ -46,7 +46,7 @@ class References:
 
     def look(self) -> bool:
         """Reads what may have changed; whether anything has."""
-        usual, lasting = self._named
+        named = usual, lasting = self._named
         known = {each: self._known[each] for each in usual | lasting if each in self._known}
         faults = []
         for reference in sorted((usual | lasting) - (lasting & known.keys())):
@@ -54,6 +54,8 @@ class References:
                 known[reference] = self._read(reference, MIN_KEY_BYTES if reference in lasting else 1)
             except (OSError, KeyError, ValueError) as error:
                 faults.append(_why(reference, error))
+        if named is not self._named:
+            return False  # others are needed meanwhile, and were read by who named them
         self._complain(faults)
         changed = known != self._known
         self._known = known
