@@ -14,6 +14,7 @@ COMMANDS = {
     "notifier": ("sinks.notifier", "service: calls affiliates' postback URLs"),
     "console": ("console.web", "service: reports, traces and lag as a web page"),
     "catalog": ("console.catalog", "check, apply or show offers, affiliates, advertisers, goals"),
+    "adjust": ("console.adjust", "what the network states: approve, reject, amounts; one or a CSV file"),
     "keys": ("deploy.keys", "list, add, sign, retire: the keys that sign transaction IDs"),
     "simulate": ("proof.simulate", "play browsers, advertisers and affiliates over real HTTP"),
     "verify": ("proof.verify", "compare ClickHouse with what a simulation says must be there"),

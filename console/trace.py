@@ -137,9 +137,13 @@ def _observation(row: Row) -> str:
         ("order", row["conversion_unique_id"]),
         ("amount", _amount(row["sale_amount"], row["sale_currency"])),
         ("status", row["status"]),
+        ("action", "" if row["action"] == "state" else row["action"]),
+        ("payout", _amount(row["payout"], "")),
+        ("revenue", _amount(row["revenue"], "")),
         ("proven by", row["proven_by"]),
         ("stated by", row["stated_by"]),
         ("why", row["why"]),
+        ("key", row["key"]),
         ("problems", ", ".join(row["problems"])),
     ]
     test = "test " if row["test"] else ""
@@ -168,6 +172,9 @@ def _conversion(row: Row, history: Iterable[Row]) -> list[str]:
         f"      credited to {credit}; {row['observations']} observations: {', '.join(row['observed_by'])}"
     )
     lines.append(f"      payout {_price(row, 'payout')}; revenue {_price(row, 'revenue')}")
+    if row["adjusted_at"]:
+        why = f": {row['adjusted_why']}" if row["adjusted_why"] else ""
+        lines.append(f"      adjusted by {row['adjusted_by']}, {render.shown(row['adjusted_at'])}{why}")
     lines.append(f"      catalog {row['catalog_version']}, {_where(row)}")
     mine = [each for each in history if each["conversion_id"] == row["conversion_id"]]
     lines += [

@@ -1,10 +1,13 @@
 """A trace on the real ClickHouse: each ID that a person may hold leads to the whole story."""
 
+from decimal import Decimal
+
 import msgspec
 import pytest
 
 from console import trace
 from schemas.decisions import Delivery
+from schemas.facts import Adjustment, Fact
 from service.clickhouse import ClickHouse
 from service.errors import No
 from service.settings import Settings
@@ -73,6 +76,20 @@ def test_the_story_has_every_fact_decision_version_and_notice(stored: Settings) 
     assert "Kafka clicks/3 offset 0" in words
     assert "delivered with 200" in words
     assert words.index("click on") < words.index("conversion ") < words.index("delivered")
+
+
+def test_who_of_the_network_stated_what_when_and_why_is_told(stored: Settings) -> None:
+    common = {name: getattr(POSTBACK, name) for name in Fact.__struct_fields__}
+    own = {"stated_by": "Anna", "why": "returned", "payout": Decimal("7.5"), "key": "k1"}
+    said = Adjustment(kind="adjustment", **common, **own)
+    adjusted = changed(
+        CONVERSION, adjusted_by="Anna", adjusted_at="2026-11-23T10:00:00.000Z", adjusted_why="returned"
+    )
+    store(stored, [said, changed(CASE, conversions=(adjusted,))])
+    (story,) = told(stored, CASE.transaction_id)
+    words = "\n".join(trace.words(story))
+    assert "adjustment, payout 7.50, stated by Anna, why returned, key k1" in words
+    assert "adjusted by Anna, 2026-11-23T10:00:00.000Z: returned" in words
 
 
 def test_the_case_of_an_affiliate_identifier_is_named_by_its_order(stored: Settings) -> None:

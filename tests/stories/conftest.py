@@ -43,9 +43,10 @@ time_zone = "Europe/Berlin"
 id = 42
 name = "Running Blog"
 status = "active"
-postbacks = [
-    {{ url = "{tracker}/cb?cid={{aff_click_id}}&sum={{payout}}&status={{status}}", on = ["approved"] }},
-]
+
+[[affiliates.postbacks]]
+url = "{tracker}/cb?cid={{aff_click_id}}&sum={{payout}}&status={{status}}"
+on = ["approved", "rejected"]
 
 [[offers]]
 id = 7

@@ -1,0 +1,91 @@
+"""Story 17: the network rejects by a CSV of order numbers, and pays another sum; each with who, when, why."""
+
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+import roundtrip
+from tests.stories.conftest import BLOG, PAYOUT, World, approved
+
+pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="session")]
+
+OWN_ID = "network-17"
+
+
+async def test_a_file_of_the_network_rejects_and_reprices_once(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    returned, haggled = await sold(world, "N-1"), await sold(world, "N-2")
+    before = [(await conversion(world, each, "approved")) for each in (returned, haggled)]
+    called = f"conversion {before[0]['conversion_id']}"
+    file = tmp_path / "november.csv"
+    file.write_text(
+        "order_id,status,payout,why\nN-1,rejected,,returned goods\nN-2,,3.50,as agreed\nN-9,rejected,,\n"
+    )
+
+    assert adjust(world, file, "--dry-run") == 1
+    assert capsys.readouterr().out.splitlines() == [
+        f"line 2: {called} of order N-1: approved -> rejected, payout -8 USD, revenue -10 USD",
+        f"line 3: conversion {before[1]['conversion_id']} of order N-2: payout -4.5 USD",
+        "line 4: not taken: no conversion here has the order number 'N-9'; name its transaction_id",
+        "3 adjustments: 1 not sent, 2 changed",
+        "approved -> rejected: 1 conversion",
+        "payout: -12.5 USD",
+        "revenue: -10 USD",
+        "nothing was sent",
+    ]
+
+    assert adjust(world, file, "--format", "json") == 1
+    told = json.loads(capsys.readouterr().out)
+    assert [line.get("outcome") for line in told["lines"]] == ["accepted", "accepted", None]
+    rejected = await conversion(world, returned, "rejected")
+    assert (rejected["reason"], rejected["payout"], rejected["revenue"]) == (101, 0, 0)
+    assert (rejected["adjusted_by"], rejected["adjusted_why"]) == ("Anna", "returned goods")
+    (repriced,) = await world.conversions(haggled, lambda rows: rows[0]["payout"] == Decimal("3.5"))
+    assert (repriced["status"], repriced["payout_rule"], repriced["adjusted_why"]) == (
+        *("approved", "adjustment", "as agreed"),
+    )
+    calls = await world.affiliate.wait_until(lambda _: len(mine(world)) >= 3, 30.0)
+    assert calls
+    assert [call["status"] for call in mine(world)] == ["approved", "approved", "rejected"]
+
+    assert adjust(world, file) == 1
+    said = capsys.readouterr().out
+    assert said.count("applied before, ") == 2
+    assert "3 adjustments: 1 not sent, 2 nothing to do" in said
+    assert (await conversion(world, returned, "rejected"))["version"] == rejected["version"]
+
+    assert roundtrip.main(["trace", returned, "--dir", str(world.stack.directory)]) == 0
+    assert "adjusted by Anna, " in capsys.readouterr().out
+
+
+def adjust(world: World, file: Path, *words: str) -> int:
+    return roundtrip.main(["adjust", str(file), "--by", "Anna", "--dir", str(world.stack.directory), *words])
+
+
+def mine(world: World) -> list[dict[str, str]]:
+    return [call.query for call in world.affiliate.calls if call.query.get("cid") == OWN_ID]
+
+
+async def sold(world: World, order: str) -> str:
+    """A click of the blog, and the shop's word that it was a sale."""
+    link = {"offer_id": "7", "aff_id": str(BLOG), "aff_click_id": OWN_ID}
+    edge = world.stack.addresses.collector
+    async with world.http.get(f"{edge}/click", params=link, allow_redirects=False) as answer:
+        (transaction,) = parse_qs(urlsplit(answer.headers["Location"]).query)["tid"]
+    stated = {"transaction_id": transaction, "amount": "100.00", "order_id": order}
+    async with world.http.get(f"{edge}/postback", params=stated) as answer:
+        assert answer.status == 200
+    (row,) = await world.conversions(transaction, approved(1))
+    assert row["payout"] == Decimal(PAYOUT)
+    return transaction
+
+
+async def conversion(world: World, transaction: str, status: str) -> dict[str, Any]:
+    (row,) = await world.conversions(transaction, lambda rows: [row["status"] for row in rows] == [status])
+    found: dict[str, Any] = row
+    return found
