@@ -421,7 +421,9 @@ class Batch:
         self.changes.cases[bundle, goal_id] = self._taken[bundle][goal_id] = taken
         header = self._headers([bundle])[bundle]
         if header.statements:
-            if not self._silent:
+            if self._silent:
+                self._look_for_unnamed(bundle, self._reading.stored(bundle))
+            else:
                 self.changes.waiting.append((layout.DUE, bundle))
         elif not header.born_ms:
             remembered = msgspec.structs.replace(header, born_ms=born_ms)

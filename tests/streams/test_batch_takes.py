@@ -287,6 +287,24 @@ def test_a_lost_state_is_filled_silently_and_goes_on_as_if_it_had_not_been_lost(
     assert last_cases(again[0]) == last_cases(again[1])
 
 
+@pytest.mark.parametrize(
+    "read", [record(click())._replace(value=b"{"), record(postback())], ids=["no fact", "a known fact"]
+)
+def test_while_a_state_is_filled_nothing_is_sent_of_what_was_sent_before(state: Partition, read: Record):
+    absorbed(state, click(), postback())
+    assert done(state, lambda batch: batch.absorb([read]), silent=True)[0] == []
+
+
+def test_a_phantom_in_what_a_stale_state_is_filled_with_is_taken_back(state: Partition):
+    """Of a transaction without any later fact; what was decided from all the facts is not looked at again."""
+    (right,) = only_cases(absorbed(state, click(), postback())[0])
+    assert (taken(state, [others(right, 1)], silent=True)[0], waiting(state)) == ([], [])
+    phantom = others(right, 5, conversions=(), visits=())
+    assert (taken(state, [phantom], silent=True)[0], waiting(state)) == ([], [T1])
+    (corrected,) = cases(resumed(state))
+    assert (corrected.version, content(corrected)) == (version(2) + 6, content(cases([right])[0]))
+
+
 def test_what_waited_for_a_catalog_when_a_state_was_lost_is_decided_after_it_was_filled(
     fresh: Callable[[], Partition],
 ):

@@ -81,8 +81,9 @@ async def test_a_topic_that_is_not_read_to_its_end_holds_time_back(tmp_path: Pat
     assert facts_of(joiner) == 0
 
 
-async def test_so_does_one_that_was_never_read(tmp_path: Path):
-    joiner = await started(Rig(tmp_path), pixels=1)
+@pytest.mark.parametrize("topic", [topic for topic in FACTS if topic != "clicks"])
+async def test_so_does_one_that_was_never_read(tmp_path: Path, topic: str):
+    joiner = await started(Rig(tmp_path), **{topic: 1})
     await joiner.handle(fetched(click_of(0, 0)))
     await joiner.handle(fetched(click_of(38, 1)))
     await joiner.expire()
