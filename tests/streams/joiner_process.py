@@ -81,6 +81,8 @@ def main() -> int:
     directory, kafka, prefix, partitions, port, *hook = sys.argv[1:]
     if hook == ["deaf"]:
         go_deaf()
+    elif hook and hook[0] == "looking":
+        worker.LOOK_S = float(hook[1])  # type: ignore[misc]
     elif hook:
         if hook[0] == "queued":
             worker.LINGER_MS = 1_000.0  # type: ignore[misc]  so long the record is nowhere but in the queue
