@@ -191,7 +191,7 @@ def test_spoiled_records_never_stop_a_batch_and_lose_nothing(tmp_path: Path, see
 def test_spoiled_cases_never_stop_a_batch_and_the_rows_are_right_again(tmp_path: Path, seed: int) -> None:
     """What lies in `conversions` is read too: what tells of no case is in quarantine, the rest is put right.
 
-    But for a click that nobody sent, of which nothing tells that it is not one that expired.
+    But for what names a fact that nobody sent: nothing tells that it is not one that is gone.
     """
     chance = random.Random(seed)
     state, count = Store(tmp_path).open(0), itertools.count(1)
@@ -211,9 +211,7 @@ def test_spoiled_cases_never_stop_a_batch_and_the_rows_are_right_again(tmp_path:
     batch(lambda made: made.absorb(facts_read))
     right = {key: content(case) for key, case in last_cases(log).items()}
     cases = [each for each in log if each.topic == "conversions"]
-    clicked = {(each.transaction_id, each.receipt_id) for each in known}
-    put = [chance.choice(spoiled.OF_CASES)(chance, chance.choice(cases)) for _ in range(1_000)]
-    put = [each for each in put if visits_of(each) <= clicked]
+    put = spoiled_cases(chance, cases, known, 1_000)
     read = [Record("conversions", 0, n, NOON_MS, each.key, each.value or b"") for n, each in enumerate(put)]
     for start in range(0, len(read), 50):
         part = read[start : start + 50]
@@ -228,14 +226,25 @@ def test_spoiled_cases_never_stop_a_batch_and_the_rows_are_right_again(tmp_path:
     assert [key for key, case in final.items() if key not in right and case.conversions] == []
 
 
-def visits_of(record: Outgoing) -> set[tuple[str, str]]:
-    """Transaction and receipt of each visit in a case, if it is one."""
+def spoiled_cases(
+    chance: random.Random, cases: Sequence[Outgoing], known: Iterable[AnyFact], count: int
+) -> list[Outgoing]:
+    """About so many, none of which names a fact that there never was."""
+    there = {(each.transaction_id, each.receipt_id) for each in known}
+    made = [chance.choice(spoiled.OF_CASES)(chance, chance.choice(cases)) for _ in range(count)]
+    return [each for each in made if named_in(each) <= there]
+
+
+def named_in(record: Outgoing) -> set[tuple[str, str]]:
+    """Transaction and receipt of each fact that a case names, if it is one."""
     try:
         case = decisions.decode("conversions", record.value or b"")
     except msgspec.DecodeError:
         return set()
     assert isinstance(case, Case)
-    return {(case.transaction_id, visit.receipt_id) for visit in case.visits}
+    receipts = [visit.receipt_id for visit in case.visits]
+    receipts += [receipt for each in case.conversions for receipt in each.receipts]
+    return {(case.transaction_id, receipt) for receipt in receipts}
 
 
 def is_case(record: Record) -> bool:
@@ -311,3 +320,35 @@ def test_a_hundred_thousand_spoiled_records_on_the_real_kafka(here: Installation
     joiner.stop()
     assert joiner.exit_code == 0
     assert "Traceback" not in joiner.said()
+
+
+@pytest.mark.stack
+def test_spoiled_cases_on_the_real_kafka(here: Installation) -> None:
+    here.migrate()
+    here.put([Outgoing("catalog", record_key(1), encode_version(CATALOG), 0)])
+    count = itertools.count(1)
+    known = [fact for number in range(60) for fact in spoiled.clean(number, count)]
+    here.put([spoiled.outgoing(each) for each in known])
+    joiner = real_joiner(here)
+    here.waits_for(here.committed_all)
+    right = final_cases(here)
+    assert len(right) == 120
+    here.put(spoiled_cases(random.Random(1), here.sent("conversions"), known, 2_000))
+    here.waits_for(lambda: here.committed_all() and final_cases(here) == right)
+    read = here.read("conversions")
+    kept = {(each.partition, each.offset): each for each in quarantines(here.sent("quarantine"))}
+    bad = {(each.partition, each.offset): each for each in read if not is_case(each)}
+    assert kept.keys() == bad.keys()
+    assert all(base64.b64decode(each.value) == bad[place].value for place, each in kept.items())
+    assert "roundtrip_joiner_undecided_total 0.0" in joiner.ask("metrics")
+    joiner.stop()
+    assert joiner.exit_code == 0
+    assert "Traceback" not in joiner.said()
+
+
+def final_cases(here: Installation) -> Cases:
+    """Those that are not empty, without what depends on how they came about."""
+    sent = [
+        Outgoing("conversions", each.key, each.value) for each in here.read("conversions") if is_case(each)
+    ]
+    return {key: content(case) for key, case in last_cases(sent).items() if case.conversions}
