@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from schemas import decisions, times
-from schemas.decisions import Case
+from schemas.decisions import Case, Notice
 from schemas.facts import AnyFact
 from schemas.reasons import Reason
 from schemas.topics import DAY_MS
@@ -104,6 +104,15 @@ def test_what_another_sent_is_taken_back_where_the_facts_say_otherwise(state: Pa
     assert (waiting(state), resumed(state)) == ([], [])
 
 
+def test_what_another_sent_is_the_floor_also_of_what_the_same_batch_brings(state: Partition):
+    (right,) = only_cases(absorbed(state, click(), postback())[0])
+    phantom = others(right, 5, conversions=())._replace(partition=0)
+    read = Record("conversions", 0, 0, NOON_MS, phantom.key, phantom.value)
+    more = record(postback(sequence=3, sale_amount=50))
+    sent, _ = done(state, lambda batch: (batch.take_cases([read]), batch.absorb([more])))
+    assert [case.version for case in cases(sent)] == [version(2) + 6]
+
+
 def test_an_older_one_of_another_changes_nothing(state: Partition):
     absorbed(state, postback())
     (right,) = only_cases(absorbed(state, click())[0])
@@ -129,6 +138,8 @@ def test_of_an_unknown_transaction_what_another_sent_is_the_floor_and_brings_its
     sent, _ = absorbed(state, postback(), postback(sequence=3, sale_amount=50))
     (case,) = cases(sent)
     assert (case.version, case.visits) == (version(2) + 6, (click(),))
+    (told,) = [msgspec.json.decode(each.value, type=Notice) for each in sent if each.topic == "notices"]
+    assert told.version == case.version, "a partner that knows of a greater one would not listen"
 
 
 def test_a_case_whose_statements_are_gone_stays_until_they_come_again(fresh: Callable[[], Partition]):

@@ -11,7 +11,7 @@ import pytest
 from faust.types import TP
 
 from schemas import decisions
-from schemas.decisions import Case
+from schemas.decisions import Case, encode
 from schemas.topics import FACTS
 from service.errors import Problem
 from service.kafka import Record, Stretch
@@ -303,6 +303,24 @@ async def test_the_outbox_of_an_overtaken_state_is_not_sent_and_its_case_is_deci
     await joiner.close()
 
 
+async def test_a_restored_partition_decides_at_once_what_waited_for_that(decided: Rig):
+    """Here a case that another worker decided from a part of the facts."""
+    source = await lost(decided)
+    (right, *others) = source.topics[EMITTED]
+    case = msgspec.json.decode(right.value, type=Case)
+    phantom = msgspec.structs.replace(case, version=case.version + 5, conversions=())
+    source.topics = {**source.topics, EMITTED: [right._replace(value=encode(phantom)), *others]}
+    joiner = restoring(decided, source)
+    run = asyncio.ensure_future(joiner.assignment.restorer.run())
+    await joiner.start_at(frozenset(TP(topic, 0) for topic in READ))
+    await whole(joiner)
+    await until(lambda: not decided.kafka.held)
+    (corrected,) = cases(decided.kafka.sent)
+    assert (corrected.version, content(corrected)) == (case.version + 6, content(case))
+    run.cancel()
+    await joiner.close()
+
+
 def test_a_notice_that_an_overtaken_state_still_had_to_send_counts_as_unsent(tmp_path: Path):
     """Else it would be lost: nobody else need have sent it, and this state would think that it was told."""
     state = Store(tmp_path).open(0)
@@ -318,6 +336,7 @@ def test_a_notice_that_an_overtaken_state_still_had_to_send_counts_as_unsent(tmp
     again = Batch(state, decide, NOON_MS)
     again.resume([bundle for _, bundle in state.waiting(b"", 10)])
     assert [each.topic for each in again.changes.outbox] == ["conversions", "notices"]
+    assert [case.version for case in cases(again.changes.outbox)] == [version(2) + 1], "part may be there"
     state.close()
 
 
