@@ -77,6 +77,8 @@ PURE = (
     "ingest/cookies.py",
     "ingest/inspection/text.py",
     "console/silence.py",
+    "console/adjust_plan.py",
+    "console/catalog_changes.py",
     "streams/dealing.py",
     "streams/decide.py",
     "streams/transaction.py",

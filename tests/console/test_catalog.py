@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -167,6 +168,9 @@ def test_apply_publishes_what_a_lost_topic_lacks_before_the_new_version(
     assert log.keys == [b"4", b"5"]
     assert capsys.readouterr().out == (
         f"Kafka had no catalog: versions 4 to 4 published again from {tmp_path}\n"
+        f"against version 4, in force since {NOW}:\n"
+        "  1 change: 1 other\n"
+        "  offer 7 (Shoes): name Boots -> Shoes\n"
         "version 5 is in force: 1 offer\n"
     )
 
@@ -211,3 +215,49 @@ def test_kafka_that_does_not_answer_is_unreachable(tmp_path: Path) -> None:
     settings = Settings(dir=tmp_path, kafka="127.0.0.1:1")
     with pytest.raises(Unreachable, match=r"127\.0\.0\.1:1"):
         command.KafkaLog(settings, deadline_s=0.5).read()
+
+
+LATER = "2026-12-01T00:00:00.000Z"
+
+
+def two_versions() -> FakeLog:
+    later = CatalogVersion(version=2, applied_at=LATER, applied_by="bob@desk", catalog=good("Boots"))
+    return FakeLog([value(1), encode_version(later)])
+
+
+@pytest.mark.parametrize(
+    ("at", "version"),
+    [
+        ("2026-11-23T02:55:00.123+00:00", 1),
+        ("2026-11-30T23:59:59+00:00", 1),
+        ("2026-12-01T01:00:00+01:00", 2),
+        ("2027-01-01T00:00:00+00:00", 2),
+    ],
+)
+def test_what_was_in_force_at_a_time_is_shown(
+    at: str, version: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command.show(two_versions(), None, "json", datetime.fromisoformat(at))
+    assert json.loads(capsys.readouterr().out)["version"] == version
+
+
+def test_before_the_first_version_nothing_was_in_force() -> None:
+    with pytest.raises(No, match="nothing was in force then: version 1 was the first, 2026-11-23"):
+        command.show(two_versions(), None, "json", datetime.fromisoformat("2026-11-23T02:54:00+00:00"))
+
+
+def test_the_history_tells_each_version_with_what_it_changed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.tell_history(two_versions(), "text") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"version 1  {NOW}  ann@office  the first catalog: 1 offer, 1 affiliate, 1 advertiser, 1 link",
+        f"version 2  {LATER}  bob@desk  1 change: 1 other",
+    ]
+    command.tell_history(two_versions(), "json")
+    assert json.loads(capsys.readouterr().out)[1]["changes"][1] == "offer 7 (Boots): name Shoes -> Boots"
+
+
+def test_nothing_is_applied_without_the_person_s_yes(tmp_path: Path) -> None:
+    log = FakeLog([value(1)])
+    with pytest.raises(No, match="nothing was applied"):
+        command.apply_to(log, good("Boots"), Settings(dir=tmp_path), "ann@office", lambda: False)
+    assert log.keys == []
