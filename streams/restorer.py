@@ -141,6 +141,7 @@ class Restorer:
 
         with self._source(self._settings) as source:
             restore.read(source, job.partition.number, job.spans, write, dropped)
+        job.partition.sync()
 
     def _show(self) -> None:
         self._metrics.restoring.set(self._progress.partitions_left)

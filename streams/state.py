@@ -68,7 +68,7 @@ class Partition:
         self._family = {name: db.get_column_family(name) for name in FAMILIES}
         self._handle = {name: db.get_column_family_handle(name) for name in FAMILIES}
         self._reclaiming = Lock()  # RocksDB lets others read and write meanwhile, but not close
-        self._synced = WriteOptions()
+        self._synced, self._unsynced = WriteOptions(), WriteOptions()
         self._synced.sync = True
         self._check_format()
         self._writes = self._checked_writes()
@@ -87,7 +87,7 @@ class Partition:
         batch = WriteBatch(raw_mode=True)
         self._forget_sent(batch)
         with contextlib.suppress(Problem):  # on a full disk: what was sent is then sent again
-            self._write(batch)
+            self._write(batch, self._synced)
         with self._reclaiming:
             self._handle.clear()
             for family in self._family.values():
@@ -212,8 +212,11 @@ class Partition:
 
     # Writing
 
-    def apply(self, changes: Changes) -> None:
-        """Changes, positions and what is to be sent are on the disk: all of it, or after a crash nothing."""
+    def apply(self, changes: Changes, *, synced: bool = True) -> None:
+        """Changes, positions and what is to be sent are on the disk: all of it, or after a crash nothing.
+
+        Without a sync a power cut (no kill) may undo it and all that came after it: for who can do it again.
+        """
         batch = WriteBatch(raw_mode=True)
         handle = self._handle
         for family, key in itertools.chain(changes.dropped, _dropped(changes)):
@@ -232,13 +235,18 @@ class Partition:
         for sequence, record in unsent:
             batch.put(layout.number(sequence), layout.pack(record), handle["outbox"])
         self._forget_sent(batch)
-        self._write(batch)
+        self._write(batch, self._synced if synced else self._unsynced)
         self._next += len(unsent)
         self._unsent += unsent
         self.positions |= changes.positions
         self.expired = changes.expired or self.expired
-        if changes.positions:
-            reach.note(self.path, (position.offset for position in self.positions.values()))
+        if changes.positions and synced:
+            self._note_reach()
+
+    def sync(self) -> None:
+        """All that was applied outlasts a power cut."""
+        self._db.flush_wal(sync=True)
+        self._note_reach()
 
     def sent(self) -> None:
         """All that `unsent` named is in Kafka. The next write takes it out; a crash before sends it again."""
@@ -251,6 +259,9 @@ class Partition:
                 end = next(self._scan("seen", kind), (layout.end_of(kind), b""))[0]
                 self._family["seen"].compact_range(kind, end)
 
+    def _note_reach(self) -> None:
+        reach.note(self.path, (position.offset for position in self.positions.values()))
+
     def _forget_sent(self, batch: WriteBatch) -> None:
         first_unsent = self._unsent[0][0] if self._unsent else self._next
         if first_unsent > self._sent_to:
@@ -259,13 +270,13 @@ class Partition:
             )
             self._sent_to = first_unsent
 
-    def _write(self, batch: WriteBatch) -> None:
+    def _write(self, batch: WriteBatch, options: WriteOptions) -> None:
         if not len(batch):
             return
         batch.put(_WRITE_KEY + layout.number(self._writes), b"")
         if self._writes >= _WRITES:
             batch.delete(_WRITE_KEY + layout.number(self._writes - _WRITES))
-        self._db.write(batch, self._synced)
+        self._db.write(batch, options)
         self._writes += 1
 
     def _scan(self, family: str, start: bytes, end: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:

@@ -52,12 +52,15 @@ class Storing:
     def keep(
         self, partition: Partition, records: Sequence[Record], positions: Mapping[str, Position]
     ) -> None:
-        """For a restore: the state knows the records; nothing is decided, nor sent what it still had to."""
+        """For a restore: the state knows the records; nothing is decided, nor sent what it still had to.
+
+        Not synced: what a power cut undoes is read again, from the position that it leaves.
+        """
         batch = Batch(partition, self._decide, _now_ms(), silent=True)
         restore.forget_unsent(partition, batch.changes)
         self._take(batch, records)
         batch.move(positions)
-        partition.apply(batch.changes)
+        partition.apply(batch.changes, synced=False)
 
     def resume(self, partition: Partition) -> None:
         """Everything that waits was tried once; but for what only further facts can help."""
