@@ -3,6 +3,7 @@
 from ingest import identity
 from ingest.counters import Counters
 from ingest.edge import Edge
+from ingest.proving import Proofs
 from ingest.request import Knowledge
 from service.catalog_follower import Follower
 from service.health import Health
@@ -22,7 +23,8 @@ def learn(lifetime: Lifetime, edge: Edge, counters: Counters, health: Health) ->
             own = version.catalog.identifier_keys
             secrets.name(version.catalog.proof_secrets, own.values())
             keyring = watch.keyring.with_offers({of: secrets.get(where) or b"" for of, where in own.items()})
-            edge.known = Knowledge(edge=mine.edge, catalog=version, keyring=keyring)
+            proofs = Proofs(version.catalog, secrets.get)
+            edge.known = Knowledge(edge=mine.edge, catalog=version, keyring=keyring, proofs=proofs)
 
     follower = Follower(mine, know)
     follower.start()

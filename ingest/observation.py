@@ -11,6 +11,7 @@ from ingest.caller import address, consent
 from ingest.device import MAX_CHARACTERS as MAX_USER_AGENT
 from ingest.parameters import Fields
 from ingest.plan import Plan
+from ingest.proving import Claim, Proof
 from ingest.receipts import Receipt
 from ingest.request import Knowledge, Request, number, texts
 from ingest.traces import Traces
@@ -39,6 +40,7 @@ class _Stated(msgspec.Struct, frozen=True):
     kind: Kind
     fields: Fields
     transaction_id: str
+    caller_ip: str
 
 
 def observe(request: Request, known: Knowledge, kind: Kind) -> Plan:
@@ -63,7 +65,7 @@ def observe(request: Request, known: Knowledge, kind: Kind) -> Plan:
         return Plan(result=found, offer_id=offer_id, affiliate_id=affiliate_id)
     if found.verdict is Verdict.UNKNOWN_KEY:
         fields.problems.append(UNVERIFIED)
-    stated = _guarded(_Stated(request, known, kind, fields, found.transaction_id))
+    stated = _guarded(_Stated(request, known, kind, fields, found.transaction_id, request.caller.ip))
     contents = _contents(stated)  # before the answer, which names its problems
 
     def build(receipt: Receipt) -> AnyFact:
@@ -181,6 +183,7 @@ def _contents(stated: _Stated) -> dict[str, Any]:
     values, catalog = fields.values, stated.known.catalog.catalog
     _name_cuts(fields)
     goal, goal_id = _goal(catalog, values)
+    proof = _proof(stated)
     sale_amount, sale_currency = _sale(fields)
     contents: dict[str, Any] = {
         "transaction_id": stated.transaction_id,
@@ -188,6 +191,8 @@ def _contents(stated: _Stated) -> dict[str, Any]:
         "occurred_at": times.from_ms(_occurred_ms(stated)),
         "edge": known.edge,
         "catalog_version": known.catalog.version,
+        "proven_by": proof.proven_by,
+        "proven_for": proof.proven_for,
         "offer_id": _id(fields, "offer_id"),
         "advertiser_id": _id(fields, "advertiser_id"),
         "affiliate_id": _id(fields, "aff_id"),
@@ -222,6 +227,29 @@ def _id(fields: Fields, name: str) -> int:
     if text and not found:
         fields.problems.append(f"{name}: no ID: {text[:40]!r}")
     return found
+
+
+def _proof(stated: _Stated) -> Proof:
+    """What the request proves; of a postback whose offer is known, whether that is enough is said at once."""
+    request, known, fields = stated.request, stated.known, stated.fields
+    catalog, is_server = known.catalog.catalog, stated.kind == "postback"
+    named = number(fields.values.get("offer_id", "")) or transaction_id.offer_of(stated.transaction_id)
+    offer = catalog.offer(named)
+    advertiser_id = offer.advertiser_id if offer else number(fields.values.get("advertiser_id", ""))
+    proof = known.proofs.of(
+        Claim(
+            pairs=request.pairs,
+            values=fields.values,
+            named=catalog.advertiser(advertiser_id),
+            ip=stated.caller_ip,
+            now_ms=request.received_ms,
+            is_server=is_server,
+        ),
+        fields.problems,
+    )
+    if is_server and offer and (lack := known.proofs.lacking(offer, proof)):
+        fields.problems.append(lack)
+    return proof
 
 
 def _goal(catalog: Catalog, values: dict[str, str]) -> tuple[str, int]:

@@ -6,6 +6,7 @@ from ingest import parameters
 from ingest.caller import Caller
 from ingest.cookies import Entry
 from ingest.parameters import Pair
+from ingest.proving import NONE, Proofs
 from schemas.catalog import MAX_ID
 from schemas.catalog_versions import CatalogVersion
 from schemas.transaction_id import Keyring
@@ -27,11 +28,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Knowledge(msgspec.Struct, frozen=True, kw_only=True):
-    """What the edge knows while it decides: its name, the catalog in force, the keys."""
+    """What the edge knows while it decides: its name, the catalog in force, the keys, who can prove what."""
 
     edge: str
     catalog: CatalogVersion
     keyring: Keyring
+    proofs: Proofs = NONE
 
 
 def number(text: str) -> int:

@@ -44,7 +44,8 @@ class PostbackProofs(Entry, frozen=True, kw_only=True):
     allow_from: tuple[str, ...] = ()
 
     @cached_property
-    def _networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+    def networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """`allow_from`, read."""
         return tuple(ip_network(text) for text in self.allow_from)
 
     def allows(self, address: str) -> bool:
@@ -55,7 +56,7 @@ class PostbackProofs(Entry, frozen=True, kw_only=True):
             return False
         if isinstance(ip, IPv6Address) and ip.ipv4_mapped:
             ip = ip.ipv4_mapped
-        return any(ip in network for network in self._networks)
+        return any(ip in network for network in self.networks)
 
     @property
     def strongest(self) -> Proof:

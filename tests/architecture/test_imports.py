@@ -69,6 +69,7 @@ PURE = (
     "ingest/click_macros.py",
     "ingest/identity.py",
     "ingest/personal.py",
+    "ingest/proving.py",
     "ingest/traces.py",
     "ingest/moments.py",
     "ingest/body.py",
