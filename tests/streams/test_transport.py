@@ -145,6 +145,12 @@ async def test_a_commit_never_goes_beyond_what_was_handled_nor_back(rig: Rig):
     assert rig.thread.commits == [{CLICKS: 3}]
 
 
+async def test_what_faust_takes_for_gaps_is_not_gathered(rig: Rig):
+    """It finds one before each fetch, and would keep them all."""
+    await rig.consumer._add_gap(CLICKS, 1, 1_000)
+    assert not rig.consumer._gap
+
+
 async def test_a_failed_commit_is_not_taken_for_done(rig: Rig):
     rig.thread.commit_works = False
     rig.consumer.handled({CLICKS: 3})
@@ -231,6 +237,7 @@ async def test_revoked_partitions_are_released_after_faust_is_done_with_them(rig
     await rig.consumer.on_partitions_revoked({CLICKS})
     assert order == ["faust, True", "released"]
     assert rig.thread.commits == [{CLICKS: 3, PIXELS: 10}]
+    assert rig.consumer.point.handled == {PIXELS: 10}
 
 
 def thread() -> ConsumerThread:
