@@ -103,6 +103,11 @@ async def test_a_wrong_token_is_a_problem_and_the_fact_is_kept(token: str) -> No
     assert (fact.proven_by, fact.proven_for, problems) == (*NOTHING, ["security_token: wrong token"])
 
 
+async def test_a_token_that_nobody_asks_for_is_no_problem() -> None:
+    known = knowing(Advertiser(id=1, name="A"))
+    assert await proven(urlencode({**OWN, "offer_id": 7, "security_token": "t"}), known=known) == NOTHING
+
+
 async def test_a_token_that_this_edge_lacks_is_said_to_be_missing_here() -> None:
     lost = replace(BOOKS, token="env:GONE")  # noqa: S106  where it would lie
     known = knowing(Advertiser(id=1, name="B", postback=lost))
