@@ -15,14 +15,15 @@ from schemas.decisions import Case, encode
 from schemas.topics import FACTS
 from service.errors import Problem
 from service.kafka import Record, Stretch
-from streams import placement, restore
+from streams import placement, restore, restorer
 from streams.app import EMITTED, READ
 from streams.batch import Batch
+from streams.fence import boot_s
 from streams.joiner import Joiner
 from streams.layout import Bundle, Position
 from streams.progress import Progress
 from streams.restore import Span
-from streams.state import Changes
+from streams.state import Changes, Partition
 from streams.store import Store
 from tests.streams.joining import (
     NOON_MS,
@@ -221,7 +222,10 @@ async def test_a_restored_state_sends_nothing_and_knows_versions(decided: Rig):
     assert offsets is not None
     assert offsets[TP("clicks", 0)] == 10
     await whole(joiner)
+    await until(lambda: not decided.kafka.held)
     assert decided.kafka.sent == []
+    kept = dict.fromkeys((TP(topic, 0) for topic in ("clicks", "postbacks", EMITTED)), 10)
+    assert decided.kafka.commits == {TP(topic, 0): 0 for topic in READ} | kept
     await joiner.handle(fetch(record(postback("t3", 500), 10)))
     assert [case.version for case in cases(decided.kafka.sent)] == [version(3)]
     run.cancel()
@@ -317,6 +321,46 @@ async def test_a_restored_partition_decides_at_once_what_waited_for_that(decided
     await until(lambda: not decided.kafka.held)
     (corrected,) = cases(decided.kafka.sent)
     assert (corrected.version, content(corrected)) == (case.version + 6, content(case))
+    run.cancel()
+    await joiner.close()
+
+
+async def test_a_restored_partition_decides_nothing_while_its_group_may_have_given_it_away(decided: Rig):
+    joiner = restoring(decided, await lost(decided))
+    resume, decided_while_open = joiner._storing.resume, list[bool]()
+
+    def noted(state: Partition) -> None:
+        decided_while_open.append(joiner.ties.fence.is_open)
+        resume(state)
+
+    joiner._storing.resume = noted  # type: ignore[method-assign]
+    run = asyncio.ensure_future(joiner.assignment.restorer.run())
+    await joiner.start_at(frozenset(TP(topic, 0) for topic in READ))
+    joiner.ties.fence.lost()
+    joiner.ties.fence.confirmed(-1e9)
+    await whole(joiner)
+    await asyncio.sleep(0)
+    assert decided_while_open == []
+    joiner.ties.fence.confirmed(boot_s())
+    await until(lambda: not decided.kafka.held)
+    assert decided_while_open == [True]
+    run.cancel()
+    await joiner.close()
+
+
+async def test_who_looks_from_outside_sees_a_long_restore_go_on(
+    decided: Rig, monkeypatch: pytest.MonkeyPatch
+):
+    """By a note beside the committed offsets: else the worker would count as silent, and be ended."""
+    monkeypatch.setattr(restorer, "TELL_S", 0.001)
+    source = await lost(decided)
+    source.may.clear()
+    joiner = restoring(decided, source)
+    run = asyncio.ensure_future(joiner.assignment.restorer.run())
+    await joiner.start_at(frozenset(TP(topic, 0) for topic in READ))
+    await until(lambda: any(each.startswith("0 of 1 partitions") for each in decided.kafka.events))
+    source.may.set()
+    await whole(joiner)
     run.cancel()
     await joiner.close()
 
