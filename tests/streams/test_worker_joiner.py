@@ -110,6 +110,14 @@ async def test_a_record_below_the_states_offset_is_passed_over(rig: Rig):
     ]
 
 
+async def test_what_was_all_read_before_moves_nothing_back(rig: Rig):
+    joiner = await rig.started()
+    await joiner.handle(fetch(record(postback()), record(postback("t2", 3), 1)))
+    await joiner.handle(fetch(record(postback())))
+    assert rig.kafka.commits == {POSTBACKS: 2}
+    assert joiner.assignment.open[0].positions["postbacks"].offset == 2
+
+
 async def test_what_kafka_does_not_take_now_is_sent_until_it_does(rig: Rig):
     joiner = await rig.started()
     rig.kafka.answers = [Unavailable("away"), Unavailable("away")]
