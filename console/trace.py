@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from console import render
+from console import clauses, render
 from schemas.reasons import Reason
 from service import stack_file
 from service.clickhouse import ClickHouse
@@ -71,6 +71,8 @@ def _story(transaction: str, clickhouse: ClickHouse) -> dict[str, Any]:
         # View and order are ours; what a person asked for is a bound parameter.
         rows = f"SELECT * FROM {view} WHERE transaction_id = {{of:String}}"  # noqa: S608  as said
         story[part] = _rows(clickhouse, f"{rows} ORDER BY {order} LIMIT {{most:UInt32}}", of)
+    for row in story["conversions"]:
+        row["rules"] = clauses.of(row)
     story["quarantine"] = _rows(clickhouse, _QUARANTINED, of)
     return story
 
@@ -166,12 +168,16 @@ def _where(row: Row) -> str:
 def _conversion(row: Row, history: Iterable[Row]) -> list[str]:
     kind = "test conversion" if row["test"] else "conversion"
     case = f"goal {row['goal_id']}{', case ' if row['case_number'] else ''}{row['case_number']}"
-    lines = [f"  {kind} {row['conversion_id']} of {case}: {_verdict(row)}"]
+    rule = clauses.of(row)
+    lines = [f"  {kind} {row['conversion_id']} of {case}: {_verdict(row)} [rule {rule['status']}]"]
     credit = f"the {row['credited_by']} {row['click_receipt_id']}" if row["credited_by"] else "nothing yet"
     lines.append(
-        f"      credited to {credit}; {row['observations']} observations: {', '.join(row['observed_by'])}"
+        f"      credited to {credit} [{rule['credit']}];"
+        f" {row['observations']} observations: {', '.join(row['observed_by'])}"
     )
-    lines.append(f"      payout {_price(row, 'payout')}; revenue {_price(row, 'revenue')}")
+    lines += [f"      {field} as receipt {receipt} says" for field, receipt in map(str.split, row["spoke"])]
+    lines += [f"      no say has receipt {each}" for each in row["unheard"]]
+    lines += [f"      {side} {_price(row, side)}{_clause(rule, side)}" for side in ("payout", "revenue")]
     if row["adjusted_at"]:
         why = f": {row['adjusted_why']}" if row["adjusted_why"] else ""
         lines.append(f"      adjusted by {row['adjusted_by']}, {render.shown(row['adjusted_at'])}{why}")
@@ -188,6 +194,10 @@ def _verdict(row: Row) -> str:
     copy = f", duplicate of {row['duplicate_of']}" if row["duplicate_of"] else ""
     because = f" ({row['reason']}: {why})" if row["reason"] else ""
     return f"{row['status']}{because}{copy}"
+
+
+def _clause(rule: Mapping[str, str], question: str) -> str:
+    return f" [{rule[question]}]" if question in rule else ""
 
 
 def _price(row: Row, side: str) -> str:

@@ -26,6 +26,7 @@ from schemas.catalog_parties import (
     Proof,
     Status,
     Url,
+    suffices,
 )
 from schemas.catalog_secrets import is_reference
 from schemas.macros import Template, compile_template
@@ -55,6 +56,7 @@ __all__ = [
     "Proof",
     "Status",
     "Term",
+    "suffices",
 ]
 
 

@@ -25,6 +25,17 @@ Variable = Literal["email", "user_name", "ip", "aff_sub", "aff_sub2", "aff_sub3"
 STATUSES: Final[dict[str, Status]] = {"approved": "approved", "pending": "pending", "rejected": "rejected"}
 
 
+_STRENGTHS: Final[dict[str, int]] = {"none": 0, "allow_from": 1, "token": 2, "signature": 3}
+
+
+def suffices(proven_by: str, required: Proof) -> bool:
+    """Whether what a request proved is at least as strong as what it must prove.
+
+    proven_by: as on the facts: `token`, `signature:KEY`, `allow_from`, empty for nothing.
+    """
+    return _STRENGTHS.get(proven_by.partition(":")[0], 0) >= _STRENGTHS[required]
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
     """A table of the catalog file. `dict=True` keeps what was worked out of it (cached_property)."""
 

@@ -8,7 +8,7 @@ import msgspec
 from schemas.facts import Click, GoalId, Impression, Time, TransactionId
 from schemas.wire import decoded
 
-RULES_RELEASE = 1  # the highest part of a case's version: raised whenever the rules give other results
+RULES_RELEASE = 2  # the highest part of a case's version: raised whenever the rules give other results
 ZERO = Decimal(0)
 
 Version = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -31,6 +31,8 @@ class Conversion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     aff_sub … is_bot: the credited click's.
     absorbs: IDs under which parts of it were known before an order number joined them.
     adjusted_by, adjusted_at, adjusted_why: who of the network stated something of it last, when, and why.
+    spoke: of several statements those that spoke, `FIELD RECEIPT`. unheard: those that have no say,
+        `RECEIPT: why`.
     """
 
     conversion_id: str
@@ -93,13 +95,16 @@ class Conversion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     adjusted_by: str = ""
     adjusted_at: Time | None = None
     adjusted_why: str = ""
+    spoke: tuple[str, ...] = ()
+    unheard: tuple[str, ...] = ()
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """All conversions of one (transaction_id, goal_id, number), replacing what was emitted before.
 
-    number: only with affiliate identifiers, where each order number is a case of its own, and a statement
-        without one by itself, under its receipt_id.
+    number: with affiliate identifiers each order number is a case of its own, and a statement without one by
+        itself, under its receipt_id. With derived ones the receipt_id of the credited visit, or of the first
+        statement while there is none: what a person did long ago stands while it buys again. Else empty.
     version: (RULES_RELEASE << 32) + how many distinct facts the transaction has ever had.
     decided_at: the worker's clock; no part of the content.
     visits: the clicks and impressions credited here, whole, so that a lost state comes back from this topic.

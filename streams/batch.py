@@ -5,8 +5,8 @@
 2. A fact whose receipt is known changes nothing; its bundle's cases are sent again as they stand: so a
    replay repairs what Kafka lost. The same receipt with other content goes to quarantine, with an alarm.
 3. A visit too old to be kept is counted and forgotten. A statement too late to correct anything goes to
-   quarantine (streams.expiry). So does one beyond MAX_STATEMENTS of its bundle: what one sender makes us
-   read is bounded.
+   quarantine (streams.expiry; of a person, who may buy again, streams.episodes). So does one beyond
+   MAX_STATEMENTS of its bundle: what one sender makes us read is bounded.
 4. A bundle that gained facts is decided whole; a case is sent where its content changed.
 5. A visit that many may be credited to (streams.touching) lets those be decided anew that it may change.
 6. A bundle whose catalog is not there yet waits in the state; the others go on.
@@ -24,6 +24,7 @@
 11. What partners were told of a restored bundle is what was due from the facts that its cases name.
 """
 
+import contextlib
 import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -38,14 +39,14 @@ from schemas.decisions import Case
 from schemas.facts import AnyFact, Click, Impression, Statement
 from schemas.reasons import Reason
 from service.kafka import Record
-from streams import arrival, damage, expiry, layout, touching
+from streams import arrival, damage, expiry, layout, persons, touching
 from streams.arrival import Arrival
 from streams.decide import CatalogMissing
 from streams.expiry import Clock
 from streams.layout import Bundle, Emitted, Header, Position
 from streams.quarantine import quarantined
 from streams.reading import Carried, Reading, carried, may_count
-from streams.sending import CaseKey, Sending, Verdict, case_key_of, content_of
+from streams.sending import CaseKey, Place, Sending, Verdict, case_key_of, content_of
 from streams.state import Changes, Partition
 
 MAX_STATEMENTS: Final = 10_000  # of one bundle; deciding so many takes about 0.1 s
@@ -76,9 +77,9 @@ class Tally(msgspec.Struct):
 
 
 class _Sent(NamedTuple):
-    """What was sent of a bundle: by goal its cases, by notice_id its notices."""
+    """What was sent of a bundle: by place and goal its cases, by notice_id its notices."""
 
-    cases: Mapping[int, Emitted]
+    cases: Mapping[Place, Emitted]
     notices: Mapping[str, bytes]
 
 
@@ -104,7 +105,7 @@ class Batch:
         self._reading = Reading(state, self._fact)
         self._sending = Sending(self.changes, state.number, now_ms)
         self._clocks: dict[str, Clock] = defaultdict(Clock)
-        self._taken: dict[Bundle, dict[int, Emitted]] = defaultdict(dict)
+        self._taken: dict[Bundle, dict[Place, Emitted]] = defaultdict(dict)
 
     @property
     def tally(self) -> Tally:
@@ -137,12 +138,12 @@ class Batch:
     def take_cases(self, records: Sequence[Record]) -> None:
         """The changes hold what these records of `conversions` tell that is not known: rule 8."""
         read = [(record, key) for record in records if (key := self._case_key(record))]
-        places = [(layout.bundle_of(key.transaction_id, key.number), key.goal_id) for _, key in read]
+        places = [(layout.place_of(key.transaction_id, key.number), key.goal_id) for _, key in read]
         before = dict(zip(places, self._state.emitted(places), strict=True))
-        for (record, _), (bundle, goal_id) in zip(read, places, strict=True):
-            known = self.changes.cases.get((bundle, goal_id)) or before[bundle, goal_id]
+        for (record, key), place in zip(read, places, strict=True):
+            known = self.changes.cases.get(place) or before[place]
             if known is None or known.record != record.value:
-                self._take_case(bundle, goal_id, known, record)
+                self._take_case(layout.bundle_of(key.transaction_id, key.number), place, known, record)
 
     def resume(self, bundles: Sequence[Bundle]) -> None:
         """The changes hold what these bundles give, which waited for their turn or a catalog."""
@@ -220,7 +221,7 @@ class Batch:
 
     def _settle(self, bundle: Bundle, header: Header, gained: list[Arrival], *, again: bool) -> None:
         """The bundle's new facts, its header and what they decide are in the changes."""
-        born_ms, kept = self._timely(header, gained)
+        born_ms, kept = self._timely(bundle, header, gained)
         statements = [each for each in kept if each.statement]
         self._keep(kept)
         if not header.statements and not statements:
@@ -241,22 +242,26 @@ class Batch:
             self._look_for_unnamed(bundle, [*whole, *visits])
         else:
             sent = self._sent(bundle) if known else _Sent({}, {})
+            if layout.is_persons(bundle.transaction_id):
+                sent, stored = self._without_what_is_over(sent, stored)
             grown = self._decided(bundle, grown, stored, kept, sent, again=again)
             self._show_late(header, grown, stored)
         self.changes.headers[bundle] = grown
 
-    def _timely(self, header: Header, gained: list[Arrival]) -> tuple[int, list[Arrival]]:
+    def _timely(self, bundle: Bundle, header: Header, gained: list[Arrival]) -> tuple[int, list[Arrival]]:
         """When the bundle was born, and what of its gain is in time and within bounds: rule 3."""
-        known = [header.born_ms] if header.born_ms else []
+        by_person = layout.is_persons(bundle.transaction_id)
+        known = [header.born_ms] if header.born_ms and (header.statements or not by_person) else []
         spoken = [
             each.born_ms for each in gained if each.statement and not self._too_late(each.born_ms, each)
         ]
         born_ms = min([*known, *spoken], default=0)
+        orders = self._orders(gained) if by_person else {}
         kept, room = [], MAX_STATEMENTS - header.statements
         for each in gained:
             if each.visit:
                 kept.append(each)
-            elif why := self._too_late(born_ms, each):
+            elif why := self._too_late(orders.get(_order(each), 0) if by_person else born_ms, each):
                 self._tally.late += 1
                 self._refuse(each.record, Reason.TOO_LATE_TO_CORRECT, why)
             elif room > 0:
@@ -266,6 +271,15 @@ class Batch:
                 why = f"more than {MAX_STATEMENTS} statements about one conversion"
                 self._refuse(each.record, Reason.TOO_MANY_OBSERVATIONS, why)
         return born_ms, kept
+
+    def _orders(self, gained: Iterable[Arrival]) -> dict[str, int]:
+        """By number, when orders of a person began of which only that is remembered."""
+        orders = {
+            layout.order_memory(each.fact.transaction_id, number): number
+            for each in gained
+            if (number := _order(each))
+        }
+        return {orders[memory]: header.born_ms for memory, header in self._headers([*orders]).items()}
 
     def _too_late(self, born_ms: int, each: Arrival) -> str:
         return expiry.too_late(each.received_ms, born_ms or each.born_ms, self._time_ms)
@@ -315,12 +329,12 @@ class Batch:
         except Exception as error:  # noqa: BLE001  rule 7: a bug may raise anything; alarm, and quarantine
             self._alarm(bundle, header, error, kept)
             return self._set_aside(bundle, header, layout.MENDED, again=again)
+        if verdict.late:
+            self._tell_late(verdict.late, whole, kept, every=bool(header.awaits))
         version = self._sending.decided(bundle, _number(whole), header.facts, verdict, sent.cases)
         self._sending.told(bundle, version, verdict.notices, sent.notices)
         if again:
-            same = {
-                goal: case for goal, case in sent.cases.items() if (bundle, goal) not in self.changes.cases
-            }
+            same = {place: case for place, case in sent.cases.items() if place not in self.changes.cases}
             self._sending.again(bundle, same, sent.notices)
         return msgspec.structs.replace(header, awaits=0, told=layout.ALL_TOLD)
 
@@ -381,10 +395,35 @@ class Batch:
         for fact in stored:
             why = _late_by(now, fact)
             if why and not _late_by(before, fact):
-                self._tally.late += 1
-                key = fact.transaction_id.encode()
-                lost = Record(_TOPICS[type(fact)], self._state.number, -1, 0, key, facts.encode(fact))
-                self._refuse(lost, Reason.TOO_LATE_TO_CORRECT, why)
+                self._refuse_late(fact, why)
+
+    def _tell_late(
+        self, late: Mapping[str, str], whole: Sequence[AnyFact], kept: Sequence[Arrival], *, every: bool
+    ) -> None:
+        """What the rules find too late, and did not before, is in quarantine. every: nobody looked before."""
+        new = {each.fact.receipt_id for each in kept}
+        told: Mapping[str, str] = {}
+        if not every:
+            with contextlib.suppress(CatalogMissing):  # then nothing was told before
+                told = self._decide([fact for fact in whole if fact.receipt_id not in new]).late
+        for fact in whole:
+            if fact.receipt_id in late.keys() - told.keys():
+                self._refuse_late(fact, late[fact.receipt_id])
+
+    def _refuse_late(self, fact: AnyFact, why: str) -> None:
+        self._tally.late += 1
+        key = fact.transaction_id.encode()
+        lost = Record(_TOPICS[type(fact)], self._state.number, -1, 0, key, facts.encode(fact))
+        self._refuse(lost, Reason.TOO_LATE_TO_CORRECT, why)
+
+    def _without_what_is_over(self, sent: "_Sent", stored: list[AnyFact]) -> tuple["_Sent", list[AnyFact]]:
+        """Of a person's cases those that may change; the others stand, with all that they were made of."""
+        over = persons.over(sent.cases, self._state.path, self._time_ms)
+        if not over:
+            return sent, stored
+        gone = persons.receipts(over.values())
+        live = {place: case for place, case in sent.cases.items() if place not in over}
+        return _Sent(live, sent.notices), [fact for fact in stored if fact.receipt_id not in gone]
 
     def _send_again(self, bundle: Bundle) -> None:
         if not self._silent:
@@ -403,7 +442,7 @@ class Batch:
         self._refuse(record, Reason.MALFORMED_EVENT, "its key is not its case's")
         return None
 
-    def _take_case(self, bundle: Bundle, goal_id: int, known: Emitted | None, record: Record) -> None:
+    def _take_case(self, bundle: Bundle, place: Place, known: Emitted | None, record: Record) -> None:
         try:
             case = decisions.decode("conversions", record.value)
             assert isinstance(case, Case)  # noqa: S101  what this topic's decoder makes
@@ -413,12 +452,12 @@ class Batch:
             return
         taken = Emitted(case.version, content_of(case), record.value)
         if known and taken.version < known.version:
-            self._send_behind(bundle, goal_id, known, record)
+            self._send_behind(bundle, place, known, record)
             return
         if known and (taken.version, taken.content) == (known.version, known.content):
             return
         self._tally.foreign += 1
-        self.changes.cases[bundle, goal_id] = self._taken[bundle][goal_id] = taken
+        self.changes.cases[place] = self._taken[bundle][place] = taken
         header = self._headers([bundle])[bundle]
         if header.statements:
             if self._silent:
@@ -430,19 +469,18 @@ class Batch:
             self._index(bundle, header, remembered, [])
             self.changes.headers[bundle] = remembered
 
-    def _send_behind(self, bundle: Bundle, goal_id: int, known: Emitted, record: Record) -> None:
+    def _send_behind(self, bundle: Bundle, place: Place, known: Emitted, record: Record) -> None:
         """What is known is sent again, where a lesser version came to lie behind it: rule 8.
 
         Of a worker's own records each is in Kafka before the next is decided.
         """
         if self._silent:
-            self.changes.cases[bundle, goal_id] = self._taken[bundle][goal_id] = Emitted(
-                known.version, b"", known.record
-            )
+            undone = Emitted(known.version, b"", known.record)
+            self.changes.cases[place] = self._taken[bundle][place] = undone
             self.changes.waiting.append((layout.DUE, bundle))
         elif record.timestamp_ms > times.to_ms(_case(self._state.path, known).decided_at):
             self._tally.foreign += 1
-            self._sending.again(bundle, {goal_id: known}, {})
+            self._sending.again(bundle, {place: known}, {})
 
     def _look_for_unnamed(self, bundle: Bundle, known: Iterable[AnyFact]) -> None:
         found = carried(self._cases(bundle).values(), self._state.path)
@@ -459,7 +497,7 @@ class Batch:
     def _sent(self, bundle: Bundle) -> "_Sent":
         return _Sent(self._cases(bundle), self._state.notices(bundle))
 
-    def _cases(self, bundle: Bundle) -> dict[int, Emitted]:
+    def _cases(self, bundle: Bundle) -> dict[Place, Emitted]:
         return self._state.cases(bundle) | self._taken.get(bundle, {})
 
     def _refuse(self, record: Record, reason: Reason, detail: str) -> None:
@@ -498,7 +536,7 @@ def _born_ms(case: Case, appended_ms: int) -> int:
 
 def _late_by(header: Header, fact: AnyFact) -> str:
     """Why a known statement is too late beside the bundle's first one; empty where it is not."""
-    if not isinstance(fact, Statement) or not header.born_ms:
+    if not isinstance(fact, Statement) or not header.born_ms or layout.is_persons(fact.transaction_id):
         return ""
     return expiry.too_late(times.to_ms(fact.received_at), header.born_ms, header.born_ms)
 
@@ -506,6 +544,11 @@ def _late_by(header: Header, fact: AnyFact) -> str:
 def _number(whole: Iterable[AnyFact]) -> str:
     """What tells the bundle's cases from others of the transaction and goal."""
     return next((layout.case_number(fact) for fact in whole if isinstance(fact, Statement)), "")
+
+
+def _order(each: Arrival) -> str:
+    """The order number that it states, if it states one."""
+    return each.statement.conversion_unique_id if each.statement else ""
 
 
 def _place(error: Exception) -> str:

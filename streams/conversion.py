@@ -13,7 +13,7 @@ from schemas.reasons import Reason
 from schemas.transaction_id import Kind, kind
 from streams.credit import Credit
 from streams.grouping import Group
-from streams.merge import AnyStatement, rank, said, said_amount
+from streams.merge import AnyStatement, rank, said, said_amount, speaker
 from streams.names import absorbed, conversion_id
 from streams.notices import Story, notices
 from streams.permission import Objection, objection_at_visit
@@ -31,6 +31,8 @@ FROM_VISIT: Final = (
     *("creative_id", "country_code", "device_type", "device_os", "is_bot"),
 )
 _of_visit: Final = attrgetter(*FROM_VISIT)  # twice as quick as asking for each
+SPOKEN_BY_ALL: Final = ("status", "sale_amount", "sale_currency")  # what is told of who spoke
+SPOKEN: Final = (*SPOKEN_BY_ALL, "payout", "revenue")
 FROM_STATEMENTS: Final = ("promo_code", "adv_sub", "adv_sub2", "adv_sub3", "adv_sub4", "adv_sub5")
 
 
@@ -38,6 +40,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     """What the conversions of a case share.
 
     setting: what the catalog says of its first observation; own: the visit that this one is about.
+    click: with a person's identifier the receipt of the visit that they are of; else empty.
     counts: the first of its groups, which on a once goal is the one that counts.
     objections: by receipt, why an observation may make no conversion.
     is_cut: whether there were more observations than a case may have.
@@ -48,6 +51,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     test: bool
     setting: Setting
     own: Click | Impression | None
+    click: str
     counts: Group
     objections: Mapping[str, Objection]
     is_cut: bool
@@ -77,6 +81,7 @@ def conversion_of(case: Case, group: Group) -> Row:
         **_credited(credit),
         **_observed(group, ranked),
         **_adjusted(ranked),
+        **_explained(case, group, ranked),
         **_worth(worth, found, test=case.test),
         flags=_flags(case, credit),
     )
@@ -154,13 +159,13 @@ def _named(case: Case, group: Group, found: Verdict) -> dict[str, Any]:
     of = (case.transaction.transaction_id, case.goal_id)
     repeats = found.reason == Reason.DUPLICATE_CONVERSION
     return {
-        "conversion_id": conversion_id(*of, group, test=case.test),
+        "conversion_id": conversion_id(*of, group, click=case.click, test=case.test),
         "conversion_unique_id": group.number,
         "absorbs": absorbed(*of, group, test=case.test),
         "status": found.status,
         "reason": int(found.reason),
         "reason_detail": found.detail,
-        "duplicate_of": conversion_id(*of, case.counts, test=case.test) if repeats else "",
+        "duplicate_of": conversion_id(*of, case.counts, click=case.click, test=case.test) if repeats else "",
         "test": case.test,
     }
 
@@ -205,6 +210,25 @@ def _adjusted(ranked: Sequence[AnyStatement]) -> dict[str, Any]:
     if not isinstance(last, Adjustment):
         return {}
     return {"adjusted_by": last.stated_by, "adjusted_at": last.received_at, "adjusted_why": last.why}
+
+
+def _explained(case: Case, group: Group, ranked: Sequence[AnyStatement]) -> dict[str, Any]:
+    """Of several statements which one spoke for what; and why some have no say."""
+    found: dict[str, Any] = {}
+    if len(ranked) > 1:
+        fields = SPOKEN if isinstance(ranked[0], Adjustment) else SPOKEN_BY_ALL
+        speakers = [(field, speaker(ranked, field)) for field in fields]
+        found["spoke"] = tuple([f"{field} {by.receipt_id}" for field, by in speakers if by])
+    if group.shown:
+        found["unheard"] = tuple(f"{one.receipt_id}: {_why_unheard(case, one)}" for one in group.shown)
+    return found
+
+
+def _why_unheard(case: Case, one: AnyStatement) -> str:
+    if one.receipt_id in case.objections:
+        return case.objections[one.receipt_id].detail
+    released = isinstance(one, Adjustment) and one.action == "release"
+    return "takes back what the network stated before" if released else "the network took it back"
 
 
 def _worth(worth: Quote | None, found: Verdict, *, test: bool) -> dict[str, Any]:

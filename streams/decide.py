@@ -8,7 +8,8 @@ their repetition nor any clock has a part in it.
 1. Identity. Observations with one order number are one conversion. On a goal that counts once, those
    without a number belong to the conversion that counts, and every other number repeats it; on a goal that
    may repeat, each number is a conversion, and an observation without one joins what is near, or opens one.
-   Tests are grouped apart. (streams.grouping)
+   Tests are grouped apart. (streams.grouping) With an identifier that is a person's, once means once for each
+   credited click. (streams.episodes)
 2. Merge. Of each field the most trusted statement speaks, then the latest received. (streams.merge)
 3. Permission. What may not make a conversion has no say beside what may. Offer, goal and affiliate are judged
    at the visit. (streams.permission)
@@ -21,16 +22,20 @@ their repetition nor any clock has a part in it.
 8. Notices. An affiliate is told what it subscribed to. (streams.notices)
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from schemas.catalog_versions import History
 from schemas.decisions import Conversion, Notice
 from schemas.facts import Adjustment, AnyFact, Click, Impression
+from schemas.transaction_id import Kind, kind
+from streams import episodes
 from streams.conversion import Case, Row, conversion_of
-from streams.grouping import UNKNOWN_GOAL, group
-from streams.merge import OBSERVATIONS, AnyStatement, order, within_limit
+from streams.episodes import Share
+from streams.grouping import UNKNOWN_GOAL, group, unclear
+from streams.merge import AnyStatement, makes, order, within_limit
+from streams.permission import Objection
 from streams.transaction import CatalogMissing, Transaction, transaction_of
 
 __all__ = ["CatalogMissing", "Decision", "decide_transaction"]
@@ -41,22 +46,24 @@ class Decision(msgspec.Struct, frozen=True):
 
     cases: by goal its conversions; visits: by goal those that they are credited to.
     notices: version and decided_at are the worker's to fill in.
+    late: by receipt, why a statement of a person came too late to correct anything.
     """
 
     cases: dict[int, tuple[Conversion, ...]]
     visits: dict[int, tuple[Click | Impression, ...]]
     notices: list[Notice]
+    late: dict[str, str]
 
 
 def decide_transaction(facts: Sequence[AnyFact], history: History) -> Decision:
     """All conversions of one transaction; CatalogMissing where a version is lacking that a rule reads."""
     received = _distinct(facts)
-    decision = Decision({}, {}, [])
-    if any(isinstance(fact, OBSERVATIONS) for fact in received):
+    decision = Decision({}, {}, [], {})
+    if any(map(makes, received)):
         transaction = transaction_of(received, history)
         for goal_id, statements in transaction.by_goal(received).items():
-            rows = _decide(transaction, goal_id, [one for one in statements if not one.test], test=False)
-            rows += _decide(transaction, goal_id, [one for one in statements if one.test], test=True)
+            rows = _decide(transaction, goal_id, [one for one in statements if not one.test], decision.late)
+            rows += _decide(transaction, goal_id, [one for one in statements if one.test], decision.late)
             _add(decision, goal_id, rows)
     return decision
 
@@ -81,30 +88,75 @@ def _identity(fact: AnyFact) -> tuple[str, str]:
 
 
 def _decide(
-    transaction: Transaction, goal_id: int, statements: Sequence[AnyStatement], *, test: bool
+    transaction: Transaction, goal_id: int, statements: Sequence[AnyStatement], late: dict[str, str]
 ) -> list[Row]:
     """The real conversions of a case, or its tests: neither knows of the other."""
-    observations = [one for one in statements if isinstance(one, OBSERVATIONS)]
+    observations = [one for one in statements if makes(one)]
     if not observations:
         return []
     objections = {one.receipt_id: why for one in observations if (why := transaction.objection(one))}
-    heard = within_limit([one for one in observations if one.receipt_id not in objections])
-    barred = within_limit([one for one in observations if one.receipt_id in objections])
-    adjustments = within_limit([one for one in statements if isinstance(one, Adjustment)])
-    first = (heard or barred)[0]
-    setting = transaction.setting(goal_id, own := transaction.own(first), heard or barred)
-    groups = group(heard, barred, adjustments, setting.goal or UNKNOWN_GOAL, setting.status_of)
+    adjustments: list[Adjustment] = []
+    if len(observations) < len(statements):
+        adjustments = [one for one in statements if isinstance(one, Adjustment) and not makes(one)]
+    whole = Share(
+        heard=within_limit([one for one in observations if one.receipt_id not in objections]),
+        barred=within_limit([one for one in observations if one.receipt_id in objections]),
+        adjustments=within_limit(adjustments),
+    )
+    is_cut = len(whole.heard) + len(whole.barred) + len(whole.adjustments) < len(statements)
+    is_persons = kind(transaction.transaction_id) is Kind.DERIVED
+    shares = _shares(transaction, goal_id, whole, late) if is_persons else [whole]
+    rows = []
+    for share in shares:
+        rows += _conversions(
+            transaction, goal_id, share, objections, late if is_persons else None, is_cut=is_cut
+        )
+    return rows
+
+
+def _shares(transaction: Transaction, goal_id: int, whole: Share, late: dict[str, str]) -> list[Share]:
+    """What of a person is decided as if it were alone: of a once goal what each click brought, else all."""
+    setting = transaction.setting(goal_id, transaction.own(whole.first), whole.heard or whole.barred)
+    if setting.goal and setting.goal.repeat == "many":
+        return [whole]
+    found = []
+    for share in episodes.shares(whole, transaction.click_of):
+        kept, too_late = episodes.in_time(share)
+        late |= too_late
+        found.append(kept)
+    return found
+
+
+def _conversions(
+    transaction: Transaction,
+    goal_id: int,
+    share: Share,
+    objections: Mapping[str, Objection],
+    late: dict[str, str] | None,
+    *,
+    is_cut: bool,
+) -> list[Row]:
+    """late: of a person; None with other identifiers, where nothing is too late by itself."""
+    setting = transaction.setting(goal_id, own := transaction.own(share.first), share.heard or share.barred)
+    goal = setting.goal or UNKNOWN_GOAL
+    groups = group(share.heard, share.barred, share.adjustments, goal, setting.status_of)
+    if not groups:
+        return []
+    if late is not None and goal.repeat == "many":
+        for each in groups:
+            late |= episodes.keep_in_time(each)
     case = Case(
         transaction=transaction,
         goal_id=goal_id,
-        test=test,
+        test=share.first.test,
         setting=setting,
         own=own,
+        click=share.click,
         counts=groups[0],
         objections=objections,
-        is_cut=len(heard) + len(barred) + len(adjustments) < len(statements),
+        is_cut=is_cut,
     )
-    return [conversion_of(case, each) for each in groups]
+    return [conversion_of(case, each) for each in [*groups, *map(unclear, share.unclear)]]
 
 
 def _add(decision: Decision, goal_id: int, rows: Sequence[Row]) -> None:

@@ -2,6 +2,7 @@
 
 1. Visits go one by one, in the order in which they were received; so does what makes them known.
 2. A bundle goes whole: statements, cases, notices, what it waits for. Its header stays as a memory of it.
+   Of a person, who may buy again, each case goes by itself, and what is remembered is its order numbers.
 3. The memory goes last, when not even a replay can bring one of its statements again.
 4. What makes statements known goes once no bundle needs it.
 
@@ -16,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
-from streams import expiry, layout
+from streams import expiry, layout, persons
 from streams.layout import Bundle, Expired, Header
 from streams.state import Changes, Partition
 
@@ -109,10 +110,32 @@ class Piece:
     def _bundles(self) -> None:
         before_ms = self._time_ms - expiry.STATEMENTS_KEPT_MS
         for born_ms, bundle, header in self._born(before_ms, self._given_up):
+            if layout.is_persons(bundle.transaction_id) and not bundle.part:
+                self._person(born_ms, bundle, header, before_ms)
+                continue
             kept = {("headers", layout.header_key(bundle)), ("births", layout.numbered_key(born_ms, bundle))}
             self._drop([each for each in self._state.all_of(bundle, header) if each not in kept])
             self.changes.headers[bundle] = Header(header.facts, 0, 0, born_ms)
             self._given_up = layout.numbered_key(born_ms, bundle) + b"\x00"
+
+    def _person(self, born_ms: int, bundle: Bundle, header: Header, before_ms: int) -> None:
+        """Of a person each case goes when it is over; of its orders it is remembered when they began."""
+        gone = persons.gone(self._state, bundle, before_ms)
+        self._drop(gone.entries)
+        for number, first_ms in gone.orders.items():
+            memory = layout.order_memory(bundle.transaction_id, number)
+            self.changes.headers[memory] = Header(0, 0, 0, first_ms)
+            self.changes.births.append((first_ms, memory))
+        if gone.next_ms:
+            self.changes.unborn.append((born_ms, bundle))
+            self.changes.births.append((gone.next_ms, bundle))
+            left = header.statements - gone.statements
+            self.changes.headers[bundle] = msgspec.structs.replace(
+                header, statements=left, born_ms=gone.next_ms
+            )
+        else:
+            self.changes.headers[bundle] = Header(header.facts, 0, 0, born_ms)
+        self._given_up = layout.numbered_key(born_ms, bundle) + b"\x00"
 
     def _memories(self) -> None:
         after = self._done.ends.get(_BIRTHS, b"\x00")

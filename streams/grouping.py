@@ -13,7 +13,7 @@ import msgspec
 from schemas import times
 from schemas.catalog import Goal, Status
 from schemas.facts import Adjustment
-from streams.merge import AnyObservation, AnyStatement, Order, order, trust
+from streams.merge import AnyStatement, Order, order, trust
 
 Place = Literal["counts", "repeats", "separate", "ambiguous"]
 StatusOf = Callable[[AnyStatement], Status | None]
@@ -35,7 +35,7 @@ class Group(msgspec.Struct, kw_only=True):
     number: the advertiser's order number, empty where none was stated.
     opened: when what opened it was received; what joins does not move it.
     statements: those that have a say. kinds: by which kinds of request they came.
-    shown: those without permission beside them.
+    shown: those that have none beside them: without permission, or taken back by the network.
     adjustments: what the network states of it.
     """
 
@@ -44,21 +44,46 @@ class Group(msgspec.Struct, kw_only=True):
     opened: Order
     statements: list[AnyStatement]
     kinds: set[str]
-    shown: list[AnyObservation] = []
+    shown: list[AnyStatement] = []
     adjustments: list[Adjustment] = []
 
 
 def group(
-    heard: Sequence[AnyObservation],
-    barred: Sequence[AnyObservation],
+    heard: Sequence[AnyStatement],
+    barred: Sequence[AnyStatement],
     adjustments: Sequence[Adjustment],
     goal: Goal,
     status_of: StatusOf,
 ) -> list[Group]:
     """The conversions of a case: what has permission makes them; the rest, and the network, speak of them.
 
-    Where nothing has permission, what has none makes them.
+    Where nothing has permission, what has none makes them. What the network created and takes back makes
+    none: the others are grouped as if it had not been.
     """
+    groups = _grouped(heard, barred, adjustments, goal, status_of)
+    if not adjustments:
+        return groups
+    undone = {one.receipt_id for each in groups for one in _undone(each)}
+    if undone:
+        heard = [one for one in heard if one.receipt_id not in undone]
+        groups = _grouped(heard, barred, adjustments, goal, status_of)
+    for each in groups:
+        _take_back(each)
+    return groups
+
+
+def unclear(one: Adjustment) -> Group:
+    """What the network states and could mean of several conversions, by itself."""
+    return _opened("ambiguous", "", [one])
+
+
+def _grouped(
+    heard: Sequence[AnyStatement],
+    barred: Sequence[AnyStatement],
+    adjustments: Sequence[Adjustment],
+    goal: Goal,
+    status_of: StatusOf,
+) -> list[Group]:
     if not heard:
         heard, barred = barred, ()
     if not heard:
@@ -71,7 +96,28 @@ def group(
     return groups
 
 
-def _once(observations: Sequence[AnyObservation]) -> list[Group]:
+def _released(group: Group) -> Order | None:
+    """When the network took back what it had stated of the conversion; None where it did not."""
+    return max((order(one) for one in group.adjustments if one.action == "release"), default=None)
+
+
+def _undone(group: Group) -> list[AnyStatement]:
+    """What the network created of the conversion and took back."""
+    released = _released(group)
+    if released is None:
+        return []
+    return [one for one in group.statements if isinstance(one, Adjustment) and order(one) < released]
+
+
+def _take_back(group: Group) -> None:
+    """What the network stated before it took that back is shown, and has no say."""
+    released = _released(group)
+    if released is not None:
+        group.shown += [one for one in group.adjustments if order(one) <= released]
+        group.adjustments = [one for one in group.adjustments if order(one) > released]
+
+
+def _once(observations: Sequence[AnyStatement]) -> list[Group]:
     """The conversion that counts, then one for each other order number."""
     numbers = _by_number(observations)
     counting = _counting(numbers)
@@ -79,17 +125,17 @@ def _once(observations: Sequence[AnyObservation]) -> list[Group]:
     return [_opened("counts", counting, counts), *_repeats(numbers, {"", counting})]
 
 
-def _counting(numbers: dict[str, list[AnyObservation]]) -> str:
+def _counting(numbers: dict[str, list[AnyStatement]]) -> str:
     """Of several order numbers the one with the most trusted source, then the one received first."""
     stated = [number for number in numbers if number]
     return max(stated, key=lambda number: max(map(trust, numbers[number])), default="")
 
 
-def _repeats(numbers: dict[str, list[AnyObservation]], but: set[str]) -> list[Group]:
+def _repeats(numbers: dict[str, list[AnyStatement]], but: set[str]) -> list[Group]:
     return [_opened("repeats", number, found) for number, found in numbers.items() if number not in but]
 
 
-def _many(observations: Iterable[AnyObservation], goal: Goal, status_of: StatusOf) -> list[Group]:
+def _many(observations: Iterable[AnyStatement], goal: Goal, status_of: StatusOf) -> list[Group]:
     """A conversion for each order number; an observation without one joins one of them, or opens one."""
     numbers = _by_number(observations)
     bare = numbers.pop("", [])
@@ -108,7 +154,7 @@ def _many(observations: Iterable[AnyObservation], goal: Goal, status_of: StatusO
     return groups
 
 
-def _is_bare_status(one: AnyObservation, status_of: StatusOf) -> bool:
+def _is_bare_status(one: AnyStatement, status_of: StatusOf) -> bool:
     """Whether it states approved or rejected, and neither an order nor an amount."""
     return one.sale_amount is None and status_of(one) in ("approved", "rejected")
 
@@ -131,12 +177,12 @@ def _time(ms: int) -> str:
     return times.from_ms(min(max(ms, FIRST_MS), LAST_MS))
 
 
-def _without_its_kind(groups: Iterable[Group], one: AnyObservation, window_ms: int) -> Group | None:
+def _without_its_kind(groups: Iterable[Group], one: AnyStatement, window_ms: int) -> Group | None:
     return next((each for each in _near(groups, one, window_ms) if one.kind not in each.kinds), None)
 
 
 def _show(
-    groups: list[Group], barred: Iterable[AnyObservation], goal: Goal, status_of: StatusOf
+    groups: list[Group], barred: Iterable[AnyStatement], goal: Goal, status_of: StatusOf
 ) -> list[Group]:
     """Each is shown with the conversion that it speaks of; those that speak of another make it."""
     alone = []
@@ -150,7 +196,7 @@ def _show(
     return _many(alone, goal, status_of) if goal.repeat == "many" else _repeats(_by_number(alone), set())
 
 
-def _beside(groups: list[Group], one: AnyObservation, goal: Goal) -> Group | None:
+def _beside(groups: list[Group], one: AnyStatement, goal: Goal) -> Group | None:
     """The conversion that an observation without permission speaks of, where no order number says so."""
     if goal.repeat == "once":
         return None if one.conversion_unique_id and groups[0].number else groups[0]
@@ -168,14 +214,14 @@ def _adjust(groups: list[Group], adjustments: Iterable[Adjustment]) -> list[Grou
         else:
             meant = groups[:1] if groups[0].place == "counts" else _before(by_time, one)
         if len(meant) > 1:
-            ambiguous.append(_opened("ambiguous", "", [one]))
+            ambiguous.append(unclear(one))
         elif meant:
             meant[0].adjustments.append(one)
     return ambiguous
 
 
-def _by_number(observations: Iterable[AnyObservation]) -> dict[str, list[AnyObservation]]:
-    found: dict[str, list[AnyObservation]] = {}
+def _by_number(observations: Iterable[AnyStatement]) -> dict[str, list[AnyStatement]]:
+    found: dict[str, list[AnyStatement]] = {}
     for one in observations:
         found.setdefault(one.conversion_unique_id, []).append(one)
     return found

@@ -173,7 +173,17 @@ def case_number(statement: Statement) -> str:
 
 
 def bundle_of(transaction_id: str, case_number: str) -> Bundle:
-    """The bundle of a transaction's cases with this number."""
+    """The bundle in which a transaction's cases with this number are decided."""
+    return Bundle(transaction_id) if is_persons(transaction_id) else place_of(transaction_id, case_number)
+
+
+def is_persons(transaction_id: str) -> bool:
+    """Whether it is derived from a person: decided together, kept and sent click by click."""
+    return kind(transaction_id) is Kind.DERIVED
+
+
+def place_of(transaction_id: str, case_number: str) -> Bundle:
+    """Where the cases with this number lie: with a person's identifier each apart, else with their bundle."""
     if not case_number:
         return Bundle(transaction_id)
     return Bundle(transaction_id, hashlib.blake2b(case_number.encode(), digest_size=_PART_BYTES).digest())
@@ -254,9 +264,15 @@ def case_key(bundle: Bundle, goal_id: int) -> bytes:
     return header_key(bundle) + number(goal_id)
 
 
-def goal_of(case_key: bytes) -> int:
-    """The goal of a case's key."""
-    return to_number(case_key[-_NUMBER_BYTES:])
+def split_case(key: bytes) -> tuple[Bundle, int]:
+    """Place and goal of a case's key."""
+    transaction_id, _, rest = key.partition(b"\x00")
+    return Bundle(transaction_id.decode(), rest[:-_NUMBER_BYTES]), to_number(rest[-_NUMBER_BYTES:])
+
+
+def order_memory(transaction_id: str, order_number: str) -> Bundle:
+    """By what a person's order is remembered when its statements are no longer kept."""
+    return place_of(transaction_id, f"order {order_number}")
 
 
 def notice_key(bundle: Bundle, notice_id: str) -> bytes:

@@ -10,7 +10,7 @@ AnyObservation = Pixel | Postback
 OBSERVATIONS: Final = (Pixel, Postback)  # the same for isinstance, which builds a union at each call
 AnyStatement = Pixel | Postback | Adjustment
 Order = tuple[str, str, int]
-_Stated = TypeVar("_Stated", Pixel | Postback, Adjustment)
+_Stated = TypeVar("_Stated", bound=Pixel | Postback | Adjustment)
 
 MAX_OBSERVATIONS: Final = 1000  # a case; a shop's faulty loop must not make every later decision slow
 
@@ -18,6 +18,11 @@ MAX_OBSERVATIONS: Final = 1000  # a case; a shop's faulty loop must not make eve
 # a request that anybody's browser can be made to send.
 TRUST: Final = {"pixel": 1, "iframe": 2, "postback": 3, "adjustment": 5}
 PROVEN_POSTBACK: Final = 4
+
+
+def makes(fact: AnyFact) -> bool:
+    """Whether it may make a conversion: what an advertiser reports, or what the network itself creates."""
+    return isinstance(fact, OBSERVATIONS) or (isinstance(fact, Adjustment) and fact.action == "create")
 
 
 def trust(statement: AnyStatement) -> int:
@@ -41,6 +46,15 @@ def rank(received: Sequence[AnyStatement]) -> list[AnyStatement]:
     ranked = sorted(received, key=trust)
     ranked.reverse()
     return ranked
+
+
+def speaker(ranked: Iterable[AnyStatement], field: str) -> AnyStatement | None:
+    """The first that states this field; an amount of 0 is stated, an empty text is not."""
+    for one in ranked:
+        value = getattr(one, field, None)
+        if value is not None and value != "":
+            return one
+    return None
 
 
 def said(ranked: Iterable[AnyStatement], field: str) -> Any:

@@ -2,6 +2,7 @@
 
 import hashlib
 
+from schemas.decisions import Conversion
 from schemas.transaction_id import Kind, kind
 from streams.grouping import Group
 
@@ -11,15 +12,24 @@ def digest(*parts: str) -> str:
     return hashlib.sha256("|".join(parts).encode()).hexdigest()[:32]
 
 
-def conversion_id(transaction_id: str, goal_id: int, group: Group, *, test: bool) -> str:
+def conversion_id(transaction_id: str, goal_id: int, group: Group, *, click: str = "", test: bool) -> str:
     """The ID stays whatever is learned later: what counts on a once goal needs no number to have one.
 
-    With an affiliate identifier each order is a case of its own, and its number a part of every name.
+    With an affiliate identifier each order is a case of its own, and its number a part of every name. With a
+    person's a once goal counts once for each click, whose receipt is a part of the name.
     """
     case = (transaction_id, str(goal_id), *(("test",) if test else ()))
     if group.place == "counts" and kind(transaction_id) is not Kind.AFFILIATE:
-        return digest(*case)
+        return digest(*case, *((f"c:{click}",) if click else ()))
     return digest(*case, f"u:{group.number}" if group.number else _by_receipt(group.statements[0].receipt_id))
+
+
+def case_number(conversion: Conversion) -> str:
+    """With a person's identifier: what tells the case of this conversion from the person's others.
+
+    What it is credited to; before that is known, its first receipt.
+    """
+    return conversion.click_receipt_id or conversion.receipts[0]
 
 
 def absorbed(transaction_id: str, goal_id: int, group: Group, *, test: bool) -> tuple[str, ...]:

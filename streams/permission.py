@@ -1,8 +1,10 @@
 """What may make a conversion, and of which visits: rule 3 of streams.decide."""
 
+from typing import Final
+
 import msgspec
 
-from schemas.catalog import Catalog, Offer
+from schemas.catalog import Catalog, Offer, Proof, suffices
 from schemas.facts import Click, Impression
 from schemas.reasons import Reason
 from streams.merge import AnyObservation
@@ -15,7 +17,9 @@ class Objection(msgspec.Struct, frozen=True):
     detail: str
 
 
-def objection(observation: AnyObservation, visit: Click | Impression, offer: Offer) -> Objection | None:
+def objection(
+    observation: AnyObservation, visit: Click | Impression, offer: Offer, catalog: Catalog
+) -> Objection | None:
     """Why this observation may not make a conversion of the visit's offer; None where it may."""
     if observation.kind not in offer.tracking:
         kinds = ", ".join(offer.tracking)
@@ -24,7 +28,37 @@ def objection(observation: AnyObservation, visit: Click | Impression, offer: Off
     if observation.offer_id not in (0, visit.offer_id):
         detail = f"the request names offer {observation.offer_id}, the {noun(visit)} was for {visit.offer_id}"
         return Objection(Reason.OFFERS_DIFFER, detail)
-    return None
+    if observation.kind != "postback":
+        return None  # a browser is never asked for proof: it could not keep a secret
+    required = catalog.required_proof(offer)
+    return None if required == "none" else _unproven(observation, offer, required)
+
+
+def _unproven(postback: AnyObservation, offer: Offer, required: Proof) -> Objection | None:
+    """Why it did not prove what it must."""
+    if suffices(_proof_for(postback, offer.advertiser_id), required):
+        return None
+    reason = Reason.IP_NOT_ALLOWED if required == "allow_from" else Reason.INVALID_TOKEN
+    by = _PROOFS.get(postback.proven_by.partition(":")[0], "nothing")
+    whose = "" if _is_for(postback, offer.advertiser_id) else ", and that of another advertiser"
+    detail = f"offer {offer.id} wants {_PROOFS[required]}, this proved {by}{whose}"
+    return Objection(reason, detail)
+
+
+def _proof_for(postback: AnyObservation, advertiser_id: int) -> str:
+    return postback.proven_by if _is_for(postback, advertiser_id) else ""
+
+
+def _is_for(postback: AnyObservation, advertiser_id: int) -> bool:
+    """Whether what it proved, it proved of this advertiser; a fact that does not say whose is believed."""
+    return not postback.proven_for or advertiser_id in postback.proven_for
+
+
+_PROOFS: Final = {
+    "signature": "a signature",
+    "token": "the security token",
+    "allow_from": "an allowed address",
+}
 
 
 def objection_at_visit(visit: Click | Impression, goal_id: int, catalog: Catalog) -> Objection | None:

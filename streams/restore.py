@@ -168,7 +168,8 @@ def forget_unsent(partition: Partition, changes: Changes) -> None:
             assert isinstance(case, Case)  # noqa: S101  what this topic's decoder makes
             bundle = layout.bundle_of(case.transaction_id, case.number)
             bundles[case.transaction_id].add(bundle)
-            changes.cases[bundle, case.goal_id] = Emitted(case.version, b"", record.value)
+            place = layout.place_of(case.transaction_id, case.number)
+            changes.cases[place, case.goal_id] = Emitted(case.version, b"", record.value)
             changes.waiting.append((layout.DUE, bundle))
         elif record.topic == "notices":
             notice = decisions.decode("notices", record.value)

@@ -12,6 +12,7 @@ from schemas.wire import decoded
 from service.kafka import Outgoing
 from streams import layout
 from streams.layout import Bundle, Emitted
+from streams.names import case_number
 from streams.state import Changes
 
 _NO_TIME: Final = times.from_ms(0)
@@ -26,6 +27,8 @@ class Verdict(Protocol):
     def visits(self) -> Mapping[int, tuple[Click | Impression, ...]]: ...  # noqa: D102  see there
     @property
     def notices(self) -> Sequence[Notice]: ...  # noqa: D102  see there
+    @property
+    def late(self) -> Mapping[str, str]: ...  # noqa: D102  see there
 
 
 class CaseKey(msgspec.Struct):
@@ -36,6 +39,8 @@ class CaseKey(msgspec.Struct):
     number: str = ""
     version: Version = 0
 
+
+Place = tuple[Bundle, int]  # where a case lies, and its goal
 
 _case_key = msgspec.json.Decoder(CaseKey)
 
@@ -58,7 +63,7 @@ class Sending:
         self._now = times.from_ms(now_ms)
 
     def decided(
-        self, bundle: Bundle, number: str, facts: int, verdict: Verdict, before: Mapping[int, Emitted]
+        self, bundle: Bundle, number: str, facts: int, verdict: Verdict, before: Mapping[Place, Emitted]
     ) -> int:
         """Each case whose content changed is sent, whole, under a version greater than any before it.
 
@@ -69,18 +74,19 @@ class Sending:
             raised it further.
         """
         newest = max((known.version for known in before.values()), default=0)
-        for goal_id in sorted(before.keys() | verdict.cases.keys()):
-            case = _case(bundle, goal_id, number, verdict)
+        cases = _cases(bundle, number, verdict)
+        for place in sorted(before.keys() | cases.keys(), key=lambda place: (place[1], place[0])):
+            known = before.get(place)
+            case = cases.get(place) or _emptied(place, known)
             content = content_of(case)
-            known = before.get(goal_id)
             if known is None or known.content != content:
                 floor = known.version + 1 if known else 0
                 version = max(decisions.RULES_RELEASE << 32 | facts, floor)
                 dated = msgspec.structs.replace(case, version=version, decided_at=self._now)
                 sent = Emitted(version, content, decisions.encode(dated))
-                self._changes.cases[bundle, goal_id] = sent
+                self._changes.cases[place] = sent
                 self.conversions += len(case.conversions)
-                self._send(bundle, goal_id, number, sent)
+                self._send(case.number, place, sent)
                 newest = max(newest, version)
         return newest
 
@@ -105,15 +111,16 @@ class Sending:
                 self._changes.notices[bundle, notice.notice_id] = found[notice.notice_id]
         return found
 
-    def again(self, bundle: Bundle, cases: Mapping[int, Emitted], notices: Mapping[str, bytes]) -> None:
+    def again(self, bundle: Bundle, cases: Mapping[Place, Emitted], notices: Mapping[str, bytes]) -> None:
         """All is sent as it was."""
-        for goal_id, known in cases.items():
-            self._send(bundle, goal_id, case_key_of(known.record).number if bundle.part else "", known)
+        for place, known in cases.items():
+            self._send(_number(place, known), place, known)
         for value in notices.values():
             self._tell(bundle, value)
 
-    def _send(self, bundle: Bundle, goal_id: int, number: str, case: Emitted) -> None:
+    def _send(self, number: str, place: Place, case: Emitted) -> None:
         self.cases += 1
+        bundle, goal_id = place
         key = decisions.case_key(bundle.transaction_id, goal_id, number)
         self._changes.outbox.append(Outgoing("conversions", key, case.record, self._partition))
 
@@ -128,14 +135,47 @@ def content_of(case: Case) -> bytes:
     return layout.content_digest(decisions.encode(undated))
 
 
-def _case(bundle: Bundle, goal_id: int, number: str, verdict: Verdict) -> Case:
-    """The case without version and time: its content."""
+def _number(place: Place, known: Emitted) -> str:
+    return case_key_of(known.record).number if place[0].part else ""
+
+
+def _emptied(place: Place, known: Emitted | None) -> Case:
+    """The case that the facts no longer give."""
+    assert known is not None  # noqa: S101  it was sent, or there would be nothing to take back
+    return _case(place, _number(place, known), ())
+
+
+def _cases(bundle: Bundle, number: str, verdict: Verdict) -> dict[Place, Case]:
+    """The cases without version and time: their content. A person's are apart, by what each is credited to.
+
+    So what is over stays as it stands, while the same person buys again.
+    """
+    if not layout.is_persons(bundle.transaction_id):
+        return {
+            (bundle, goal): _case((bundle, goal), number, found, verdict.visits.get(goal, ()))
+            for goal, found in verdict.cases.items()
+        }
+    parts: dict[Place, tuple[str, list[Conversion]]] = {}
+    for goal, found in verdict.cases.items():
+        for each in found:
+            own = case_number(each)
+            place = layout.place_of(bundle.transaction_id, own), goal
+            parts.setdefault(place, (own, []))[1].append(each)
+    return {
+        place: _case(place, own, found, [v for v in verdict.visits.get(place[1], ()) if v.receipt_id == own])
+        for place, (own, found) in parts.items()
+    }
+
+
+def _case(
+    place: Place, number: str, conversions: Sequence[Conversion], visits: Sequence[Click | Impression] = ()
+) -> Case:
     return Case(
-        transaction_id=bundle.transaction_id,
-        goal_id=goal_id,
+        transaction_id=place[0].transaction_id,
+        goal_id=place[1],
         number=number,
         version=0,
         decided_at=_NO_TIME,
-        conversions=verdict.cases.get(goal_id, ()),
-        visits=verdict.visits.get(goal_id, ()),
+        conversions=tuple(conversions),
+        visits=tuple(visits),
     )

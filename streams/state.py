@@ -115,7 +115,7 @@ class Partition:
         return [_NO_HEADER if value is None else layout.unpack_header(value) for value in found]
 
     def emitted(self, cases: Sequence[tuple[Bundle, int]]) -> list[Emitted | None]:
-        """Each of these cases (bundle, goal) as it was last sent."""
+        """Each of these cases (place, goal) as it was last sent."""
         keys = [layout.case_key(*case) for case in cases]
         found = self._family["cases"].get(keys) if keys else []
         return [None if value is None else layout.unpack_emitted(value) for value in found]
@@ -139,17 +139,21 @@ class Partition:
 
     def statements(self, bundle: Bundle) -> list[tuple[str, bytes]]:
         """Topic and record of a bundle's statements, by time."""
+        return [found for _, found in self.keyed_statements(bundle)]
+
+    def keyed_statements(self, bundle: Bundle) -> list[tuple[bytes, tuple[str, bytes]]]:
+        """By their keys, topic and record of a bundle's statements, by time."""
         found = self._scan("facts", layout.statements_start(bundle))
-        return [layout.split_fact(value) for _, value in found]
+        return [(key, layout.split_fact(value)) for key, value in found]
 
     def visits(self) -> "Visits":
         """What finds a visit by its time, in the state as it is now; for the length of a batch."""
         return Visits(self._family["facts"].iter(ReadOptions()), self.path)
 
-    def cases(self, bundle: Bundle) -> dict[int, Emitted]:
-        """By goal, each case of a bundle as it was last sent."""
+    def cases(self, bundle: Bundle) -> dict[tuple[Bundle, int], Emitted]:
+        """By place and goal, each case of a bundle as it was last sent."""
         found = self._scan("cases", layout.header_key(bundle))
-        return {layout.goal_of(key): layout.unpack_emitted(value) for key, value in found}
+        return {layout.split_case(key): layout.unpack_emitted(value) for key, value in found}
 
     def notices(self, bundle: Bundle) -> dict[str, bytes]:
         """By notice_id, each notice of a bundle as it was sent."""

@@ -66,7 +66,9 @@ def stated_by_network(evidence: Evidence) -> Verdict | None:
     by = evidence.speaker
     if not isinstance(by, Adjustment) or evidence.stated is None or evidence.group.place == "ambiguous":
         return None
-    reason = Reason.UPDATED_BY_UPLOAD if by.by_file else Reason.ADJUSTMENT
+    reason = Reason.ADJUSTMENT
+    if by.by_file:
+        reason = Reason.CREATED_BY_UPLOAD if by.action == "create" else Reason.UPDATED_BY_UPLOAD
     why = f": {by.why}" if by.why else ""
     return Verdict(evidence.stated, reason, f"{reason.sentence} ({by.stated_by}){why}")
 
@@ -179,7 +181,9 @@ def untold_amount(evidence: Evidence) -> Verdict | None:
 
 def unconfirmed(evidence: Evidence) -> Verdict | None:
     """The goal wants the advertiser's server, and only browsers have spoken."""
-    if evidence.goal is None or evidence.goal.confirm != "postback" or "postback" in evidence.group.kinds:
+    if evidence.goal is None or evidence.goal.confirm != "postback":
+        return None
+    if not evidence.group.kinds.isdisjoint(("postback", "adjustment")):
         return None
     kinds = " and ".join(sorted(evidence.group.kinds))
     detail = f"{Reason.NO_CONFIRMATION.sentence}: reported by {kinds} only"

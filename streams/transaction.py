@@ -9,9 +9,10 @@ from schemas.catalog import STATUSES, Advertiser, Catalog, Goal, Offer, Status
 from schemas.catalog_versions import History
 from schemas.facts import GOAL_UNRESOLVED, Adjustment, AnyFact, Click, Impression
 from streams.credit import Credit, SharedVisits, Visits, credit, visits_of
-from streams.merge import OBSERVATIONS, AnyObservation, AnyStatement, rank, said
+from streams.merge import OBSERVATIONS, AnyStatement, rank, said
 from streams.permission import Objection, objection
 
+STATEMENTS: Final = (*OBSERVATIONS, Adjustment)
 NO_CATALOG: Final = Catalog()  # of version 0: an edge accepted the fact before it knew any catalog
 
 
@@ -52,7 +53,7 @@ class Transaction(msgspec.Struct, frozen=True):
         """The statements of each case, in the order of receipt."""
         found: dict[int, list[AnyStatement]] = {}
         for fact in received:
-            if isinstance(fact, OBSERVATIONS) or (isinstance(fact, Adjustment) and fact.action == "state"):
+            if isinstance(fact, STATEMENTS):
                 found.setdefault(self.goal_id(fact), []).append(fact)
         return dict(sorted(found.items()))
 
@@ -68,15 +69,23 @@ class Transaction(msgspec.Struct, frozen=True):
         """The visit whose offer the statement is about."""
         return self.visits.of(statement).own
 
-    def objection(self, observation: AnyObservation) -> Objection | None:
-        """Why the observation may not make a conversion; nothing does before its visit is known."""
-        own = self.own(observation)
-        offer = self.offer(own, observation)
-        return objection(observation, own, offer) if own and offer else None
+    def objection(self, made: AnyStatement) -> Objection | None:
+        """Why it may make no conversion; none before its visit is known, and none against the network."""
+        own = self.own(made)
+        if own is None or isinstance(made, Adjustment):
+            return None
+        catalog = self.catalog(version_of(own, made))
+        offer = catalog.offer(own.offer_id)
+        return objection(made, own, offer, catalog) if offer else None
 
     def credit(self, made: AnyStatement) -> Credit | None:
         """The visit that a conversion made by this statement is credited to."""
         return credit(self.visits.of(made), made, lambda visit: self.offer(visit, made))
+
+    def click_of(self, made: AnyStatement) -> str:
+        """The receipt of the visit that what this statement makes is credited to; empty for none."""
+        credited = self.credit(made)
+        return credited.visit.receipt_id if credited else ""
 
     def setting(
         self, goal_id: int, visit: Click | Impression | None, statements: Sequence[AnyStatement]

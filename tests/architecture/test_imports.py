@@ -90,6 +90,7 @@ PURE = (
     "streams/grouping.py",
     "streams/merge.py",
     "streams/credit.py",
+    "streams/episodes.py",
     "streams/expiry.py",
     "streams/terms.py",
     "streams/notices.py",

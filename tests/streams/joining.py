@@ -26,6 +26,7 @@ class Verdict(msgspec.Struct):
     cases: dict[int, tuple[Conversion, ...]]
     visits: dict[int, tuple[Click, ...]]
     notices: list[Notice]
+    late: dict[str, str] = {}
 
 
 def decide(known: Sequence[AnyFact], newest_catalog: int = 1) -> Verdict:

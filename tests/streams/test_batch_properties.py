@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas import facts
-from schemas.decisions import Case
+from schemas.decisions import Case, Conversion
 from schemas.facts import AnyFact, Statement
 from service.kafka import Outgoing, Record
 from streams import layout
@@ -96,10 +96,22 @@ def expected(known: Iterable[AnyFact]) -> dict[Key, Case]:
     for (name, number), statements in stated.items():
         decision = decide_transaction([*visits[name], *statements], HISTORY)
         for goal, conversions in decision.cases.items():
-            found[name, goal, number] = Case(
-                transaction_id=name, goal_id=goal, number=number, version=0,
-                decided_at="1970-01-01T00:00:00.000Z", conversions=conversions, visits=decision.visits[goal],
-            )  # fmt: skip
+            for own, some in _apart(name, number, conversions).items():
+                credited = {each.click_receipt_id for each in some}
+                found[name, goal, own] = Case(
+                    transaction_id=name, goal_id=goal, number=own, version=0,
+                    decided_at="1970-01-01T00:00:00.000Z", conversions=tuple(some),
+                    visits=tuple(each for each in decision.visits[goal] if each.receipt_id in credited),
+                )  # fmt: skip
+    return found
+
+
+def _apart(name: str, number: str, conversions: Iterable[Conversion]) -> dict[str, list[Conversion]]:
+    """A person's conversions by what they are credited to, or by their first receipt; all others together."""
+    found: dict[str, list[Conversion]] = defaultdict(list)
+    for each in conversions:
+        own = each.click_receipt_id or min(each.receipts) if name == DERIVED else number
+        found[own].append(each)
     return found
 
 

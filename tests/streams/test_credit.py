@@ -13,6 +13,7 @@ from tests.streams.facts_of_a_shop import (
     at,
     click,
     conversion,
+    conversions,
     decide,
     impression,
     pixel,
@@ -190,6 +191,37 @@ def test_4_15_there_permission_goes_by_the_visit_before_each_observation():
     before, after = pixel(3, HOUR, **shared), pixel(4, DAY + HOUR, **shared)
     assert conversion(*clicks, before, catalogs=catalogs).status == "approved"
     assert conversion(*clicks, after, catalogs=catalogs).reason == Reason.WRONG_PROTOCOL
+
+
+def test_4_16_a_person_is_corrected_for_120_days_and_may_buy_again_for_ever():
+    shared = SHARED[0]
+    facts = [
+        click(1, 0, aff_sub="old", **shared),
+        postback(2, HOUR, conversion_unique_id="A", **shared),
+        click(3, 200 * DAY, aff_sub="new", **shared),
+        postback(4, 201 * DAY, conversion_unique_id="B", **shared),
+    ]
+    assert [(one.aff_sub, one.status) for one in conversions(*facts)] == [
+        ("old", "approved"),
+        ("new", "approved"),
+    ]
+    for day, status, late in ((120, "rejected", 0), (121, "approved", 1)):
+        returned = postback(5, day * DAY, conversion_unique_id="A", status="cancelled", **shared)
+        decided = decide(*facts, returned)
+        assert (decided.cases[0][0].status, len(decided.late)) == (status, late)
+        assert decided.cases[0][1].aff_sub == "new"
+
+
+def test_4_16_on_a_goal_that_may_repeat_each_conversion_for_itself():
+    shared = {**SHARED[0], "goal_id": 5}
+    facts = [
+        click(1, 0, transaction_id=SHARED[0]["transaction_id"]),
+        postback(2, HOUR, conversion_unique_id="A", **shared),
+    ]
+    late = postback(3, 130 * DAY, conversion_unique_id="A", status="cancelled", **shared)
+    found = decide(*facts, late)
+    assert [one.status for one in found.cases[5]] == ["approved"]
+    assert list(found.late) == [late.receipt_id]
 
 
 def test_spans_are_told_in_their_two_largest_units():

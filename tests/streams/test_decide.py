@@ -2,7 +2,6 @@
 
 from decimal import Decimal
 from itertools import permutations
-from typing import Literal
 
 import pytest
 
@@ -51,12 +50,6 @@ def test_a_click_whose_own_version_is_lacking_waits_even_if_a_later_one_is_there
 def test_an_edge_that_knew_no_catalog_delays_nothing():
     assert conversion(click(), postback(2, catalog_version=0)).status == "approved"
     assert conversion(postback(2, catalog_version=0, offer_id=7)).offer_id == 7
-
-
-@pytest.mark.parametrize("action", ["create", "release"])
-def test_an_adjustment_that_creates_or_releases_has_no_say_yet(action: Literal["create", "release"]):
-    facts = (click(), postback(2))
-    assert decide(*facts, adjustment(3, action=action, status="rejected")) == decide(*facts)
 
 
 def test_a_repeated_part_of_a_case_shows_its_visit_once():

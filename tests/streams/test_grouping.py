@@ -2,6 +2,8 @@
 
 from decimal import Decimal
 
+import msgspec
+
 from schemas.reasons import Reason
 from tests.streams.facts_of_a_shop import (
     DAY,
@@ -20,6 +22,7 @@ from tests.streams.facts_of_a_shop import (
     pixel,
     postback,
     with_goal,
+    with_offer,
 )
 
 CONFIRMED = {"goal_id": 5}  # of the goal that may repeat
@@ -307,3 +310,98 @@ def test_1_14_a_name_of_no_goal_is_never_another_goal():
 def test_1_15_each_goal_is_a_case_of_its_own():
     decision = decide(click(), postback(2), postback(3, **CONFIRMED))
     assert {goal: len(found) for goal, found in decision.cases.items()} == {0: 1, 5: 1}
+
+
+PERSON = {"transaction_id": "d" + "0" * 31}
+
+
+def test_1_16_a_persons_once_goal_counts_once_for_each_credited_click():
+    facts = (
+        click(1, 0, aff_sub="Monday", **PERSON),
+        pixel(2, HOUR, **PERSON),
+        postback(3, 2 * HOUR, **PERSON),
+        click(4, 2 * DAY, aff_sub="Wednesday", **PERSON),
+        postback(5, 3 * DAY, **PERSON),
+    )
+    found = conversions(*facts)
+    assert [(one.aff_sub, one.status, one.observations) for one in found] == [
+        ("Monday", "approved", 2),
+        ("Wednesday", "approved", 1),
+    ]
+
+
+def test_1_16_a_number_goes_to_the_click_of_its_first_report_and_repeats_within_it():
+    facts = (
+        click(1, 0, aff_sub="Monday", **PERSON),
+        pixel(2, HOUR, conversion_unique_id="A", **PERSON),
+        pixel(3, 2 * HOUR, conversion_unique_id="B", **PERSON),
+        click(4, 2 * DAY, aff_sub="Wednesday", **PERSON),
+        postback(5, 3 * DAY, conversion_unique_id="A", **PERSON),
+        postback(6, 3 * DAY, conversion_unique_id="C", **PERSON),
+    )
+    found = {one.conversion_unique_id: one for one in conversions(*facts)}
+    told = {number: (one.aff_sub, one.reason) for number, one in found.items()}
+    assert told == {"A": ("Monday", 0), "B": ("Monday", 12), "C": ("Wednesday", 0)}
+    assert found["B"].duplicate_of == found["A"].conversion_id
+
+
+def test_1_16_a_barred_report_is_shown_with_its_numbers_conversion_and_lends_it_no_click():
+    catalogs = (with_offer(tracking=("postback",)),)
+    facts = (
+        click(1, 0, aff_sub="Monday", **PERSON),
+        pixel(2, HOUR, conversion_unique_id="A", **PERSON),
+        click(3, 2 * DAY, aff_sub="Wednesday", **PERSON),
+        postback(4, 3 * DAY, conversion_unique_id="A", **PERSON),
+    )
+    found = conversion(*facts, catalogs=catalogs)
+    assert (found.aff_sub, found.status, found.observations) == ("Wednesday", "approved", 2)
+
+
+def test_1_16_the_networks_word_without_a_number_could_mean_each_purchase_before_it():
+    facts = [
+        click(1, 0, **PERSON),
+        postback(2, HOUR, **PERSON),
+        adjustment(3, MINUTE, status="rejected", **PERSON),
+    ]
+    assert conversion(*facts).status == "rejected"
+    facts += [click(4, DAY, **PERSON), postback(5, 2 * DAY, **PERSON)]
+    assert [one.status for one in conversions(*facts)] == ["approved", "approved"]
+    facts[2] = adjustment(3, 3 * DAY, status="rejected", **PERSON)
+    assert [one.reason for one in conversions(*facts)] == [0, 0, Reason.AMBIGUOUS_STATEMENT]
+
+
+def test_1_17_what_the_network_creates_is_an_observation_of_the_most_trusted_kind():
+    created = adjustment(2, DAY, action="create", status="approved", conversion_unique_id="A")
+    found = conversion(click(), created)
+    assert (found.status, found.reason, found.observed_by) == ("approved", Reason.ADJUSTMENT, ("adjustment",))
+    by_file = msgspec.structs.replace(created, by_file=True)
+    assert conversion(click(), by_file).reason == Reason.CREATED_BY_UPLOAD
+    both = conversions(click(), postback(3, HOUR, conversion_unique_id="B"), created)
+    assert [(one.conversion_unique_id, one.reason) for one in both] == [("A", 52), ("B", 12)]
+
+
+def test_1_17_it_joins_what_others_report_of_the_same_order():
+    created = adjustment(2, DAY, action="create", status="approved", conversion_unique_id="A")
+    found = conversion(click(), postback(3, HOUR, conversion_unique_id="A", status="cancelled"), created)
+    assert (found.status, found.observations) == ("approved", 2)
+
+
+def test_1_18_a_release_takes_back_what_the_network_stated_before_it():
+    sale = (click(), postback(2, HOUR, conversion_unique_id="A"))
+    stated = adjustment(3, DAY, conversion_unique_id="A", status="rejected", payout=Decimal(9))
+    release = adjustment(4, 2 * DAY, action="release", conversion_unique_id="A")
+    plain, found = conversion(*sale), conversion(*sale, stated, release)
+    assert (found.status, found.reason, found.payout_rule) == ("approved", 0, plain.payout_rule)
+    assert found.observations == 3
+    bare = msgspec.structs.replace(release, conversion_unique_id="")
+    assert conversion(*sale, stated, bare).status == "approved"
+    later = adjustment(5, 3 * DAY, status="rejected")
+    assert conversion(*sale, stated, release, later).status == "rejected"
+
+
+def test_1_18_what_was_created_and_taken_back_is_none_and_numbers_count_as_if_it_had_not_been():
+    created = adjustment(2, DAY, action="create", status="approved", conversion_unique_id="A")
+    release = adjustment(3, 2 * DAY, action="release", conversion_unique_id="A")
+    assert conversions(click(), created, release) == ()
+    (left,) = conversions(click(), created, release, postback(4, HOUR, conversion_unique_id="B"))
+    assert (left.conversion_unique_id, left.status) == ("B", "approved")

@@ -83,3 +83,17 @@ def test_6_7_orders_under_one_affiliate_identifier_have_names_of_their_own():
     found = [conversion(*order).conversion_id for order in orders]
     wanted = [("u:A",), ("u:B",), ("r:06cv0000000000000000000-2",)]
     assert found == [digest(blog, "0", *each) for each in wanted]
+
+
+def test_6_8_what_counts_of_a_persons_click_is_named_by_that_click():
+    person = {"transaction_id": "d" + TRANSACTION[1:]}
+    facts = [
+        click(1, 0, **person),
+        postback(2, HOUR, **person),
+        click(3, DAY, **person),
+        postback(4, 2 * DAY, **person),
+    ]
+    of = person["transaction_id"], "0"
+    found = [one.conversion_id for one in conversions(*facts)]
+    assert found == [digest(*of, f"c:06cv0000000000000000000-{number}") for number in (1, 3)]
+    assert conversion(facts[1]).conversion_id == digest(*of)

@@ -1,19 +1,24 @@
 """Rule 3, permission. The number in a test's name is the clause's in docs/rules.md."""
 
+from typing import Any
+
+import msgspec
 import pytest
 
-from schemas.catalog import Catalog, Permission
+from schemas.catalog import Catalog, Key, Permission, PostbackProofs
 from schemas.reasons import Reason
 from tests.streams.facts_of_a_shop import (
     CATALOG,
     DAY,
     HOUR,
     SALE,
+    SHOP,
     adjustment,
     amount,
     click,
     conversion,
     conversions,
+    iframe,
     impression,
     pixel,
     postback,
@@ -177,3 +182,64 @@ def test_3_12_each_observation_is_judged_by_the_later_catalog_of_its_visit_and_i
 def test_3_12_before_the_click_nothing_speaks_against_an_observation():
     found = conversion(pixel(2, offer_id=8), catalogs=(BY_POSTBACK,))
     assert (found.status, found.reason) == ("pending", Reason.AWAITING_CLICK)
+
+
+def shop_with(**proofs: Any) -> Catalog:
+    shop = msgspec.structs.replace(SHOP, postback=PostbackProofs(**proofs))
+    return msgspec.structs.replace(CATALOG, advertisers=(shop,))
+
+
+TOKEN = {"token": "sha256:" + "0" * 64}
+KEYED = {"keys": (Key(id="k1", secret="env:K"),)}  # noqa: S106  only where it lies
+
+
+@pytest.mark.parametrize(
+    ("proofs", "proven_by", "reason"),
+    [
+        ({}, "", 0),
+        (TOKEN, "", 19),
+        (TOKEN, "allow_from", 19),
+        (TOKEN, "token", 0),
+        (TOKEN, "signature:k1", 0),
+        (KEYED, "token", 19),
+        (KEYED, "signature:k1", 0),
+        ({"allow_from": ("203.0.113.0/24",)}, "", 14),
+        ({"allow_from": ("203.0.113.0/24",)}, "allow_from", 0),
+        ({**KEYED, **TOKEN, "allow_from": ("203.0.113.0/24",)}, "token", 19),
+    ],
+)
+def test_3_13_a_postback_must_prove_the_strongest_that_its_advertiser_has(
+    proofs: dict[str, Any], proven_by: str, reason: int
+):
+    found = conversion(click(), postback(2, proven_by=proven_by), catalogs=(shop_with(**proofs),))
+    assert (found.status, found.reason) == ("rejected" if reason else "approved", reason)
+
+
+def test_3_13_or_what_the_offer_says():
+    keyed = shop_with(**KEYED)
+    lenient = msgspec.structs.replace(keyed, offers=with_offer(proof="none").offers)
+    assert conversion(click(), postback(2), catalogs=(lenient,)).status == "approved"
+    found = conversion(click(), postback(2, proven_by="allow_from"), catalogs=(keyed,))
+    assert found.reason_detail == "offer 7 wants a signature, this proved an allowed address"
+
+
+def test_3_13_a_browser_is_not_asked():
+    for said in (pixel(2), iframe(2)):
+        assert conversion(click(), said, catalogs=(shop_with(**TOKEN),)).status == "approved"
+
+
+def test_3_13_what_proves_nothing_has_no_say_beside_a_pixel():
+    forged = postback(3, DAY, **amount("9999"), status="approved")
+    found = conversion(click(), pixel(2, HOUR, **amount("50")), forged, catalogs=(shop_with(**TOKEN),))
+    assert (found.payout, found.observations) == (4, 2)
+
+
+def test_3_14_another_advertisers_proof_proves_nothing():
+    theirs = postback(2, proven_by="token", proven_for=(2, 3))
+    found = conversion(click(), theirs, catalogs=(shop_with(**TOKEN),))
+    assert (found.reason, found.reason_detail) == (
+        Reason.INVALID_TOKEN,
+        "offer 7 wants the security token, this proved the security token, and that of another advertiser",
+    )
+    ours = msgspec.structs.replace(theirs, proven_for=(1, 2))
+    assert conversion(click(), ours, catalogs=(shop_with(**TOKEN),)).status == "approved"

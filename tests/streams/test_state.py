@@ -57,7 +57,10 @@ def test_all_that_one_write_held_is_there_after_a_crash(store: Store, tmp_path: 
     found = after_a_crash(tmp_path)
     assert found.facts("t1") == [("clicks", facts.encode(click())), ("postbacks", facts.encode(postback()))]
     assert found.headers([T1, Bundle("t2")]) == [Header(2, 1), Header()]
-    assert found.cases(T1) == {0: Emitted(5, b"digest", b"record"), -1: Emitted(6, b"d", b"r")}
+    assert found.cases(T1) == {
+        (T1, 0): Emitted(5, b"digest", b"record"),
+        (T1, -1): Emitted(6, b"d", b"r"),
+    }
     assert found.emitted([(T1, -1), (T1, 1)]) == [Emitted(6, b"d", b"r"), None]
     assert found.notices(T1) == {"n": b"told"}
     assert [bundle for _, bundle in found.waiting(b"\x00", 10)] == [T1]
@@ -112,7 +115,7 @@ def test_a_transaction_never_reads_its_neighbours(store: Store):
         Changes(facts=stored(*given), cases={(Bundle(name), 1): Emitted(1, b"", b"") for name in ids})
     )
     assert state.facts("ab") == [("clicks", facts.encode(given[0]))]
-    assert list(state.cases(Bundle("ab"))) == [1]
+    assert list(state.cases(Bundle("ab"))) == [(Bundle("ab"), 1)]
     visits = state.visits()
     assert visits.last("ab", layout.CLICK, 0, NOON_MS + HOUR_MS) == ("clicks", facts.encode(given[0]))
     assert visits.last("ab", layout.IMPRESSION, 0, NOON_MS + HOUR_MS) is None
@@ -126,7 +129,7 @@ def test_an_order_under_a_shared_identifier_never_reads_another(store: Store):
     state.apply(Changes(facts=stored(*given), cases=cases, notices={(ORDERS[0], "n"): b"told"}))
     for order, fact, name in zip(ORDERS, given, (b"A", b"B"), strict=True):
         assert state.statements(order) == [("postbacks", facts.encode(fact))]
-        assert state.cases(order) == {0: Emitted(1, b"", name)}
+        assert state.cases(order) == {(order, 0): Emitted(1, b"", name)}
     assert (state.notices(ORDERS[0]), state.notices(ORDERS[1])) == ({"n": b"told"}, {})
 
 

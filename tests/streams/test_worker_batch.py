@@ -82,7 +82,7 @@ def test_clicks_alone_are_not_even_decided(state: Partition):
 
 
 def test_the_rules_make_no_case_of_clicks_alone_which_is_what_lets_us_not_ask_them():
-    assert decide_transaction([click(), click(sequence=2)], History()) == Decision({}, {}, [])
+    assert decide_transaction([click(), click(sequence=2)], History()) == Decision({}, {}, [], {})
 
 
 def test_a_case_is_not_sent_where_its_content_did_not_change(state: Partition):
@@ -140,7 +140,7 @@ def test_a_receipt_with_other_content_goes_to_quarantine_with_an_alarm(state: Pa
     (kept,) = quarantines(sent)
     assert (kept.reason, kept.offset, kept.identity) == (Reason.CONFLICTING_VALUES, 7, postback().receipt_id)
     assert tally.contradicting == 1
-    assert state.cases(T1)[0].version == version(1)
+    assert state.cases(T1)[T1, 0].version == version(1)
 
 
 @pytest.mark.parametrize(
