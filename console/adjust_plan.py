@@ -181,7 +181,7 @@ class Plan:
         """The row after it, and the difference; the row moves on."""
         before = msgspec.structs.replace(row)
         row.status = stated.status or row.status
-        is_open = stated.amount is not None and not self._reprice(row, stated)
+        is_open = stated.amount is not None and not self._reprice(row, stated) and _is_owed(row)
         for side in SIDES:
             is_open |= not _owe(row, before, side, getattr(stated, side))
         changed = [_difference(row, before, side) for side in SIDES]
@@ -280,9 +280,13 @@ def _released(line: Line, sent: dict[str, str], row: Row) -> Effect:
     )
 
 
+def _is_owed(row: Row) -> bool:
+    return row.status == "approved" and bool(row.credited_by) and not row.test
+
+
 def _owe(row: Row, before: Row, side: str, stated: Decimal | None) -> bool:
     """What is owed after it, and whether that can be told here."""
-    is_owed = row.status == "approved" and bool(row.credited_by) and not row.test
+    is_owed = _is_owed(row)
     currency, was_stated = getattr(row, f"{side}_currency"), getattr(row, f"{side}_rule") == "adjustment"
     if stated is not None:
         amount = _rounded(stated, currency)

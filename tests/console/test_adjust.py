@@ -170,6 +170,11 @@ def test_a_rejection_takes_the_money_back_and_an_approval_gives_it_again() -> No
         (changed(ROW, credited_by="", payout=Decimal(0), revenue=Decimal(0)), {"status": "approved"}, []),
         (ROW, {"amount": "100"}, [("payout", "4.00"), ("revenue", "-5.00")]),
         (ROW, {"amount": "100", "status": "rejected"}, [("payout", "-4.00"), ("revenue", "-5.00")]),
+        (
+            ROW,
+            {"amount": "1", "currency": "JPY", "status": "rejected"},
+            [("payout", "-4"), ("revenue", "-5")],
+        ),
         (ROW, {"amount": "0"}, [("payout", "-4.00"), ("revenue", "-5.00")]),
     ],
 )
@@ -185,6 +190,7 @@ def test_what_cannot_be_told_here_is_said_to_be_open_and_is_in_no_sum() -> None:
     stated_before = changed(ROW, status="rejected", payout=Decimal(0), payout_rule="adjustment")
     for texts, row in (
         (other_currency, ROW),
+        ({**other_currency, "payout": "7"}, ROW),
         ({"amount": "100"}, changed(ROW, catalog_version=6)),
         ({"status": "approved"}, stated_before),
         ({"action": "create"}, ROW),

@@ -79,11 +79,16 @@ def test_a_bad_value_is_refused_with_its_name(name: str, value: str) -> None:
 
 
 def test_no_secret_is_shown() -> None:
-    names = ("KAFKA_PASSWORD", "CLICKHOUSE_PASSWORD", "CONSOLE_TOKEN")
-    read = settings.read("console", {f"ROUNDTRIP_{name}": f"geheim of {name}" for name in names})
-    assert read.kafka_password == "geheim of KAFKA_PASSWORD"  # noqa: S105  made up
+    names = ("KAFKA_PASSWORD", "CLICKHOUSE_PASSWORD", "CONSOLE_TOKEN", "ADJUST_TOKEN")
+    read = settings.read("console", {f"ROUNDTRIP_{name}": f"geheim-of-{name}" for name in names})
+    assert read.kafka_password == "geheim-of-KAFKA_PASSWORD"  # noqa: S105  made up
     assert "geheim" not in repr(read)
     assert "geheim" not in f"{read}"
+
+
+@pytest.mark.parametrize("token", ["geheim", "geheim with blanks in it", "geheim-geheim-geheim\n"])
+def test_a_token_of_adjustments_is_long_enough_and_fits_into_a_header(token: str) -> None:
+    assert "geheim" not in refusal(ADJUST_TOKEN=token)
 
 
 def test_a_secret_that_cannot_be_read_is_not_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
