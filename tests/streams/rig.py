@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from faust.types import TP
 from prometheus_client import CollectorRegistry
@@ -21,6 +21,9 @@ from streams.logs import Logs
 from streams.metrics import Metrics
 from streams.store import Store
 from tests.streams.joining import decide
+
+if TYPE_CHECKING:
+    from schemas.transaction_id import Keyring
 
 ASSIGNED = frozenset(TP(topic, number) for topic in FACTS for number in (0, 1))
 
@@ -84,6 +87,7 @@ class Rig:
         self.logs = LOGS
         self.failures: list[BaseException] = []
         self.decide: Any = decide
+        self.keys: Keyring | None = None
         self.read_back: Callable[[Mapping[Any, int]], Mapping[Any, Record | None]] = lambda _: {}
 
     def joiner(self) -> Joiner:
@@ -96,6 +100,7 @@ class Rig:
             logs.Questions(
                 lambda _: self.logs, lambda _: self.logs.identity, lambda _, places: self.read_back(places)
             ),
+            keys=lambda: self.keys,
         )
         made.ties.sender = made.ties.consumer = self.kafka
         return made

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
@@ -25,9 +25,7 @@ from streams import app, client, transport
 from streams.assignor import Assignor
 from streams.client import ConsumerThread
 from streams.fetch import Fetch, Slice
-
-if TYPE_CHECKING:
-    from streams.transport import Consumer
+from streams.transport import Consumer
 
 CLICKS, PIXELS = TP("clicks", 0), TP("pixels", 0)
 
@@ -379,6 +377,30 @@ async def test_but_only_when_the_fetch_in_work_is_done_whose_offsets_are_another
     await looking
     assert rig.thread.seeks == [{CLICKS: 0}]
     assert rig.consumer.point.handled == {CLICKS: 0}
+
+
+async def test_it_is_looked_for_silence_and_holes_from_time_to_time(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+):
+    """What a look finds ends the process, as what Faust's own tasks raise does."""
+    monkeypatch.setattr(transport, "LOOK_S", 0.0)
+    looks: list[str] = []
+
+    async def holes(before: Mapping[TP, int]) -> dict[TP, int]:
+        looks.append(f"holes after {dict(before)}")
+        return {CLICKS: 3}
+
+    def silence() -> None:
+        looks.append("silence")
+        if len(looks) > 3:
+            raise Problem("silent")
+
+    rig.consumer.look_for_silence = silence  # type: ignore[method-assign]
+    rig.consumer.look_for_holes = holes  # type: ignore[method-assign, assignment]
+    with pytest.raises(Problem, match="silent"):
+        await asyncio.wait_for(Consumer._look.fun(rig.consumer), 10)
+    ahead = f"holes after { ({CLICKS: 3}) }"
+    assert looks == ["silence", "holes after {}", "silence", ahead, "silence"]
 
 
 def test_a_client_that_stopped_working_ends_the_process(rig: Rig, monkeypatch: pytest.MonkeyPatch):

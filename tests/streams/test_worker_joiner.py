@@ -12,6 +12,7 @@ from faust.types import TP
 from schemas import facts
 from schemas.reasons import Reason
 from schemas.topics import FACTS
+from schemas.transaction_id import Keyring
 from service.errors import Problem, RecordsRefused, Unavailable, Unreachable
 from service.settings import Settings
 from streams import layout, logs, outbox, ties
@@ -22,7 +23,17 @@ from streams.layout import Position
 from streams.logs import Logs
 from streams.state import Partition
 from streams.store import Store
-from tests.streams.joining import NOON_MS, cases, click, decide, postback, quarantines, record, version
+from tests.streams.joining import (
+    NOON_MS,
+    cases,
+    click,
+    decide,
+    postback,
+    quarantines,
+    record,
+    unverified_pixel,
+    version,
+)
 from tests.streams.rig import ASSIGNED, LOGS, Rig, fetch
 
 CLICKS, POSTBACKS = TP("clicks", 0), TP("postbacks", 0)
@@ -180,6 +191,17 @@ async def test_a_fact_in_another_partition_than_its_key_s_goes_to_quarantine(rig
     (kept,) = quarantines(rig.kafka.sent)
     assert (kept.reason, kept.partition, kept.receipt_id) == (Reason.MALFORMED_EVENT, 1, click().receipt_id)
     assert rig.kafka.commits == {TP("clicks", 1): 1}
+
+
+async def test_a_pixel_with_a_forged_id_goes_to_quarantine(rig: Rig):
+    rig.keys = Keyring({2: b"ours" * 8}, 2)
+    genuine = unverified_pixel(rig.keys, 6)
+    forged = unverified_pixel(Keyring({2: b"made up by a stranger" * 2}, 2), 7)
+    joiner = await rig.started()
+    await joiner.handle(fetch(record(genuine), record(forged, 1)))
+    (kept,) = quarantines(rig.kafka.sent)
+    assert (kept.reason, kept.receipt_id) == (Reason.INVALID_TRANSACTION_ID, forged.receipt_id)
+    assert [case.transaction_id for case in cases(rig.kafka.sent)] == [genuine.transaction_id]
 
 
 async def test_a_hole_before_a_fetch_is_read_again_and_not_skipped(rig: Rig):
