@@ -186,11 +186,12 @@ def test_an_older_case_behind_the_newest_is_covered_after_a_restore(fresh: Calla
     assert (case.version, case.visits) == (version(2) + 6, (click(),))
 
 
-def test_a_case_of_a_collector_whose_clock_stood_in_1970_is_as_old_as_its_identifier(
+def test_a_case_of_a_collector_whose_clock_stood_in_1971_is_as_old_as_its_identifier(
     fresh: Callable[[], Partition],
 ):
     """Else a restored state would take all else that was said of it for too late."""
-    name, long_ago = "06cv" + "0" * 28, {"received_at": times.from_ms(0), "occurred_at": times.from_ms(0)}
+    in_1971 = times.from_ms(400 * DAY_MS)
+    name, long_ago = "06cv" + "0" * 28, {"received_at": in_1971, "occurred_at": in_1971}
     before = fresh()
     sent = absorbed(before, postback(name, 2, **long_ago))[0]
     state = fresh()

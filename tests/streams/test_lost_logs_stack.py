@@ -1,21 +1,24 @@
 """Topics made anew, emptied or compacted, on the real Kafka: no right row becomes a wrong one."""
 
+import itertools
 import os
 import shutil
 import signal
 import threading
 import time
+from pathlib import Path
 
 import msgspec
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
+from deploy.kafka_server import KafkaServer
 from schemas import decisions
 from schemas.decisions import Case
 from schemas.facts import AnyFact, Click
 from service.kafka import Admin, Outgoing
-from tests.streams.installation import STORY, Installation, JoinerProcess, expected, story
+from tests.streams.installation import STORY, Installation, JoinerProcess, expected, installed, story
 from tests.streams.joining import cases, last_cases, postback
 from tests.streams.test_restore_stack import LATE, MORE, ends, never_falls, restored, settled
 
@@ -87,6 +90,33 @@ def test_topics_made_anew_under_a_joiner_are_read_from_their_start_also_where_th
     here.waits_for(here.committed_all)
     assert "a new log" in joiner.said()
     never_falls(here)
+
+
+@pytest.mark.parametrize("with_state", [True, False])
+def test_a_broker_that_lost_the_end_of_its_logs_which_others_filled_since(
+    tmp_path: Path, *, with_state: bool
+):
+    """Topic, offsets and commits are as they were. Only what lies there tells that it is another log."""
+    with KafkaServer(tmp_path / "kafka") as kafka:
+        (here,) = [*itertools.islice(installed(kafka, tmp_path), 1)]
+        try:
+            settled(here).stop()
+            kafka.stop()
+            for topic in ("clicks", "postbacks"):
+                for part in (kafka.directory / "data").glob(f"{here.settings.topic_prefix}{topic}-*/0*"):
+                    part.unlink()
+            kafka.start()
+            if not with_state:
+                shutil.rmtree(here.settings.dir / "joiner")
+            here.feed(MORE + STORY + LATE)
+            joiner = here.joiner()
+            here.waits_for(lambda: here.final() == expected(STORY + MORE + LATE))
+            here.waits_for(here.committed_all)
+            assert ("a new log" in joiner.said()) is with_state
+            never_falls(here)
+        finally:
+            for each in here.processes:
+                each.kill()
 
 
 def test_facts_that_retention_took_before_a_restore_make_no_worse_rows(here: Installation):

@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.types import TP
 
 from schemas import decisions
-from schemas.decisions import Case
+from schemas.decisions import Case, Notice
 from service.kafka import Admin, Outgoing
 from service.outage import Outage
 from streams import commit
@@ -62,6 +62,10 @@ def test_a_lost_state_comes_back_and_nothing_is_sent_meanwhile(here: Installatio
     here.feed(LATE)
     here.waits_for(lambda: here.final() == expected(STORY + LATE))
     never_falls(here)
+    here.waits_for(here.committed_all)
+    told = [decisions.decode("notices", each.value) for each in here.sent("notices")]
+    assert len(told) == len(LATE) + 2 * 40, "each goal of each transaction, once"
+    assert len({each.notice_id for each in told if isinstance(each, Notice)}) == len(told)
 
 
 def test_a_stale_state_takes_in_what_others_decided_since(here: Installation):
