@@ -18,6 +18,7 @@ from service.clickhouse import ClickHouse
 from tests.conftest import CHROMIUM, Warehouse
 
 OFFER, BLOG = 7, 42
+CLUB_KEY = "what the club signs with, kept in a file"
 PAYOUT, REVENUE = "8.00", "10.00"  # 8 % and 10 % of the shop's basket of 100.00
 CHROMIUM_FLAGS = [
     "--no-sandbox",
@@ -70,6 +71,75 @@ name = "sale"
 payout = {{ percent = "8" }}
 revenue = {{ percent = "10" }}
 currency = "USD"
+
+[[advertisers]]
+id = 2
+name = "Club"
+postback = {{ keys = [{{ id = "k1", secret = "file:{secret}" }}], token = "the club's own static token" }}
+
+[[offers]]
+id = 20
+advertiser_id = 2
+name = "By e-mail address"
+url = "{shop}/none/nothing/landing?tid={{transaction_id}}&s={{aff_sub}}"
+hosts = ["shop.localhost"]
+identifier = {{ derived = ["email"] }}
+proof = "none"
+
+[[offers.goals]]
+id = 0
+name = "sale"
+payout = {{ percent = "8" }}
+revenue = {{ percent = "10" }}
+currency = "USD"
+
+[[offers]]
+id = 21
+advertiser_id = 2
+name = "By name and address"
+url = "{shop}/none/nothing/landing?tid={{transaction_id}}&s={{aff_sub}}"
+hosts = ["shop.localhost"]
+identifier = {{ derived = ["user_name", "ip"] }}
+proof = "none"
+
+[[offers.goals]]
+id = 0
+name = "sale"
+payout = {{ percent = "8" }}
+revenue = {{ percent = "10" }}
+currency = "USD"
+
+[[offers]]
+id = 22
+advertiser_id = 2
+name = "By affiliate"
+url = "{shop}/none/nothing/landing?tid={{transaction_id}}&s={{aff_sub}}"
+hosts = ["shop.localhost"]
+identifier = "affiliate"
+proof = "none"
+
+[[offers.goals]]
+id = 0
+name = "sale"
+payout = {{ percent = "8" }}
+revenue = {{ percent = "10" }}
+currency = "USD"
+
+[[offers]]
+id = 23
+advertiser_id = 2
+name = "Proven"
+url = "{shop}/none/nothing/landing?tid={{transaction_id}}&s={{aff_sub}}"
+hosts = ["shop.localhost"]
+identifier = "random"
+proof = "signature"
+
+[[offers.goals]]
+id = 0
+name = "sale"
+payout = {{ percent = "8" }}
+revenue = {{ percent = "10" }}
+currency = "USD"
 """
 
 
@@ -108,8 +178,9 @@ async def world(
         aiohttp.ClientSession() as http,
     ):
         catalog = tmp_path_factory.mktemp("catalog") / "catalog.toml"
+        (secret := catalog.with_name("club.key")).write_text(CLUB_KEY)
         addresses = {"shop": shop.url("", "shop.localhost"), "tracker": affiliate.url("")}
-        catalog.write_text(CATALOG.format(**addresses), "utf-8")
+        catalog.write_text(CATALOG.format(**addresses, secret=secret), "utf-8")
         stack = own_stack(catalog)
         shop.edge_url = stack.addresses.collector
         yield World(stack, shop, affiliate, Warehouse(ClickHouse(stack.settings)), http)
