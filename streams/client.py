@@ -29,6 +29,7 @@ FAUST_LOG: Final = logging.getLogger("faust.joiner")  # else mode names one as o
 
 MAX_RECORDS: Final = 4_000  # of one fetch; a fetch is decided in one go, this is about 0.2 s
 MAX_PARTITION_BYTES: Final = 256 << 10  # prefetched for each of 5 topics x 64 partitions: 80 MB at the worst
+MAX_FETCH_BYTES: Final = 8 << 20  # of one answer, which is copied twice before its parts are taken out
 FETCH_WAIT_MS: Final = 500  # how long a broker may hold back an empty answer
 CONNECT_S: Final = 1.0  # between two attempts at a first connection
 CLOSE_S: Final = 5.0  # to leave the group; who does not is missed after the session's time
@@ -122,6 +123,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # un
             auto_offset_reset="none",  # it would go to the log's start and on from there, whatever log it is
             max_poll_records=MAX_RECORDS,
             max_partition_fetch_bytes=MAX_PARTITION_BYTES,
+            fetch_max_bytes=MAX_FETCH_BYTES,
             fetch_max_wait_ms=FETCH_WAIT_MS,
             session_timeout_ms=session_ms,
             heartbeat_interval_ms=session_ms // 4,

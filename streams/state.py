@@ -2,7 +2,7 @@
 
 import contextlib
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Final
@@ -61,10 +61,14 @@ class Partition:
     Problem, with what to do, where its files are damaged or the disk fails.
     """
 
-    def __init__(self, number: int, db: Rdict, path: Path) -> None:
+    def __init__(
+        self, number: int, db: Rdict, path: Path, written: Callable[["Partition"], None] = lambda _: None
+    ) -> None:
+        """written: told after each write; returns when more may be written."""
         self.number = number
         self.path = path
         self._db = db
+        self._written = written
         self._family = {name: db.get_column_family(name) for name in FAMILIES}
         self._handle = {name: db.get_column_family_handle(name) for name in FAMILIES}
         self._reclaiming = Lock()  # RocksDB lets others read and write meanwhile, but not close
@@ -240,6 +244,7 @@ class Partition:
             batch.put(layout.number(sequence), layout.pack(record), handle["outbox"])
         self._forget_sent(batch)
         self._write(batch, self._synced if synced else self._unsynced)
+        self._written(self)
         self._next += len(unsent)
         self._unsent += unsent
         self.positions |= changes.positions
@@ -262,6 +267,15 @@ class Partition:
             if self._db is not None:
                 end = next(self._scan("seen", kind), (layout.end_of(kind), b""))[0]
                 self._family["seen"].compact_range(kind, end)
+
+    def touch(self) -> None:
+        """RocksDB has looked whether this partition is to be flushed: it does so before each write."""
+        self._db.put(_FORMAT_KEY, layout.FORMAT)
+
+    @property
+    def is_flushing(self) -> bool:
+        """Whether something that was written waits for the disk."""
+        return bool(self._family["facts"].property_int_value("rocksdb.num-immutable-mem-table"))
 
     def _note_reach(self) -> None:
         reach.note(self.path, (position.offset for position in self.positions.values()))

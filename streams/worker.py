@@ -18,7 +18,7 @@ from service.key_watch import KeyWatch
 from service.lifetime import Lifetime
 from service.outage import Outage
 from service.settings import Settings
-from streams import app, decide, fence
+from streams import app, decide, fence, heap
 from streams.joiner import Joiner
 from streams.metrics import Metrics
 from streams.unverified import Keys
@@ -47,6 +47,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(_: argparse.Namespace) -> int:
     """The exit code of a joiner that ran until it was stopped."""
+    heap.bound()
     return lifetime.run("joiner", settings.read("joiner"), main)
 
 
