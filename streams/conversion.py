@@ -13,7 +13,7 @@ from schemas.reasons import Reason
 from schemas.transaction_id import Kind, kind
 from streams.credit import Credit
 from streams.grouping import Group
-from streams.merge import AnyStatement, rank, said, said_amount, speaker
+from streams.merge import AnyStatement, order, rank, said, said_amount, speaker
 from streams.names import absorbed, conversion_id
 from streams.notices import Story, notices
 from streams.permission import Objection, objection_at_visit
@@ -80,7 +80,7 @@ def conversion_of(case: Case, group: Group) -> Row:
         **_placed(setting, sale),
         **_credited(credit),
         **_observed(group, ranked),
-        **_adjusted(ranked),
+        **_adjusted(group, ranked),
         **_explained(case, group, ranked),
         **_worth(worth, found, test=case.test),
         flags=_flags(case, credit),
@@ -204,11 +204,12 @@ def _observed(group: Group, ranked: Sequence[AnyStatement]) -> dict[str, Any]:
     }
 
 
-def _adjusted(ranked: Sequence[AnyStatement]) -> dict[str, Any]:
-    """The network's latest word on it, which outranks all others: who, when and why."""
-    last = ranked[0]
-    if not isinstance(last, Adjustment):
+def _adjusted(group: Group, ranked: Sequence[AnyStatement]) -> dict[str, Any]:
+    """The network's latest word on it, who, when and why: it outranks all others, or was taken back."""
+    stated = [one for one in (ranked[0], *group.shown) if isinstance(one, Adjustment)]
+    if not stated:
         return {}
+    last = max(stated, key=order)
     return {"adjusted_by": last.stated_by, "adjusted_at": last.received_at, "adjusted_why": last.why}
 
 

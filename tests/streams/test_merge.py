@@ -152,3 +152,6 @@ def test_2_11_a_conversion_names_who_of_the_network_adjusted_it_last_when_and_wh
         "paid all the same",
     )
     assert conversion(click(), postback(2)).adjusted_at is None
+    released = adjustment(5, 5 * DAY, action="release", stated_by="Cleo", why="a mistake")
+    found = conversion(click(), postback(2), first, last, released)
+    assert (found.status, found.adjusted_by, found.adjusted_why) == ("approved", "Cleo", "a mistake")
