@@ -63,20 +63,38 @@ async def test_a_file_of_the_network_rejects_and_reprices_once(
     assert "adjusted by Anna, " in capsys.readouterr().out
 
 
-def adjust(world: World, file: Path, *words: str) -> int:
-    return roundtrip.main(["adjust", str(file), "--by", "Anna", "--dir", str(world.stack.directory), *words])
+async def test_what_nobody_reported_is_created_and_taken_back_by_hand(world: World) -> None:
+    transaction = await clicked(world)
+    meant = ("--transaction", transaction, "--order", "N-3")
+    assert adjust(world, *meant, "--action", "create", "--status", "approved", "--amount", "50") == 0
+    created = await conversion(world, transaction, "approved")
+    assert (created["reason"], created["payout"], created["adjusted_by"]) == (52, Decimal("4.00"), "Anna")
+    assert adjust(world, *meant, "--action", "release") == 0
+    assert await world.conversions(transaction, lambda rows: not rows) == []
+
+
+def adjust(world: World, *words: object) -> int:
+    given = [str(word) for word in words]
+    return roundtrip.main(["adjust", *given, "--by", "Anna", "--dir", str(world.stack.directory)])
 
 
 def mine(world: World) -> list[dict[str, str]]:
     return [call.query for call in world.affiliate.calls if call.query.get("cid") == OWN_ID]
 
 
+async def clicked(world: World) -> str:
+    """The transaction of a click of the blog."""
+    link = {"offer_id": "7", "aff_id": str(BLOG), "aff_click_id": OWN_ID}
+    url = f"{world.stack.addresses.collector}/click"
+    async with world.http.get(url, params=link, allow_redirects=False) as answer:
+        (transaction,) = parse_qs(urlsplit(answer.headers["Location"]).query)["tid"]
+    return transaction
+
+
 async def sold(world: World, order: str) -> str:
     """A click of the blog, and the shop's word that it was a sale."""
-    link = {"offer_id": "7", "aff_id": str(BLOG), "aff_click_id": OWN_ID}
+    transaction = await clicked(world)
     edge = world.stack.addresses.collector
-    async with world.http.get(f"{edge}/click", params=link, allow_redirects=False) as answer:
-        (transaction,) = parse_qs(urlsplit(answer.headers["Location"]).query)["tid"]
     stated = {"transaction_id": transaction, "amount": "100.00", "order_id": order}
     async with world.http.get(f"{edge}/postback", params=stated) as answer:
         assert answer.status == 200
