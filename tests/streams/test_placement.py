@@ -29,3 +29,12 @@ def test_what_lies_elsewhere_is_told_from_what_lies_right() -> None:
     right, wrong = (Record("clicks", number, 7, 0, key, b"") for number in (home, (home + 1) % 4))
     assert sorted_out([wrong, right], 4) == ([right], [wrong])
     assert sorted_out([], 4) == ([], [])
+
+
+def test_a_case_lies_where_its_transaction_does_whatever_its_goal_and_number() -> None:
+    key = b"06cv0000000000000000000000000000"
+    home = murmur2(key) % 4
+    given = [
+        Record("conversions", home, 7, 0, key + rest, b"") for rest in (b":0", b":7", b":7:A-1", b":8:B")
+    ]
+    assert sorted_out(given, 4) == (given, [])

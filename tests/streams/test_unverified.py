@@ -1,11 +1,18 @@
 """A pixel whose ID no edge could verify is verified by the joiner."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import msgspec
 import pytest
 
 from schemas.transaction_id import Keyring
+from service import keys, rotation
 from service.kafka import Record
+from service.keys import KeyFile
+from service.settings import Settings
 from streams.unverified import sorted_out
+from streams.worker import Worker
 from tests.streams.joining import NOON_MS, unverified_pixel
 
 OLD, NEW = b"the key of all edges" * 2, b"the key that one edge lacks" * 2
@@ -33,3 +40,14 @@ def test_only_an_id_that_no_edge_verified_and_whose_signature_is_wrong_is_forged
 @pytest.mark.parametrize("keys", [None, Keyring({1: OLD}, 1)])
 def test_what_cannot_be_verified_here_either_is_kept(keys: Keyring | None) -> None:
     assert sorted_out([told(STRANGER)], lambda: keys) == ([told(STRANGER)], [])
+
+
+def test_the_worker_verifies_with_the_keys_that_lie_here_and_does_without(tmp_path: Path) -> None:
+    worker = Worker.__new__(Worker)
+    worker._settings = Settings(dir=tmp_path)
+    worker._life = SimpleNamespace(spawn=lambda work, _: work.close())  # type: ignore[assignment]
+    assert worker._keys()() is None
+    keys.write(worker._settings.keys_path, rotation.added(KeyFile(), keys.new_secret(), NOON_MS)[0])
+    found = worker._keys()()
+    assert found is not None
+    assert found.signing == keys.keyring(worker._settings.keys_path).signing
