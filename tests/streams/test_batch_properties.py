@@ -61,7 +61,11 @@ KINDS: dict[Any, dict[str, st.SearchStrategy[Any]]] = {
     impression: {},
     pixel: STATED,
     postback: STATED,
-    adjustment: {"conversion_unique_id": STATED["conversion_unique_id"], "status": st.just("approved")},
+    adjustment: {
+        "conversion_unique_id": STATED["conversion_unique_id"],
+        "status": st.just("approved"),
+        "action": st.sampled_from(["state", "state", "create", "release"]),
+    },
 }
 
 

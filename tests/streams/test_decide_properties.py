@@ -63,6 +63,7 @@ KINDS: dict[Any, dict[str, st.SearchStrategy[Any]]] = {
         **{name: values for name, values in STATED.items() if name not in ("offer_id", "adv_sub")},
         "status": st.sampled_from(["", "approved", "pending", "rejected"]),
         "payout": st.sampled_from([None, Decimal(7)]),
+        "action": st.sampled_from(["state", "state", "create", "release"]),
     },
 }
 

@@ -355,6 +355,7 @@ def test_1_16_a_barred_report_is_shown_with_its_numbers_conversion_and_lends_it_
     )
     found = conversion(*facts, catalogs=catalogs)
     assert (found.aff_sub, found.status, found.observations) == ("Wednesday", "approved", 2)
+    assert found.conversion_id == conversion(*facts[2:], catalogs=catalogs).conversion_id
 
 
 def test_1_16_the_networks_word_without_a_number_could_mean_each_purchase_before_it():

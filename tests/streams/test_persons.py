@@ -124,6 +124,18 @@ def test_who_buys_again_after_all_has_expired_is_paid_for(state: Partition) -> N
         assert quarantines(sent) == []
 
 
+def test_what_was_bought_anew_does_not_leave_with_the_memory_of_before(state: Partition) -> None:
+    absorbed(state, *FIRST)
+    expired(state, 130)
+    absorbed(state, click(3, 200, "second"), order(4, 200, "B"))
+    for day in (255, 256):
+        expired(state, day)
+    assert told(absorbed(state, order(5, 257, "B", status="cancelled"))) == [("second", "rejected")]
+    for day in (328, 456, 457):
+        expired(state, day)
+    assert left(state) == 0
+
+
 def test_a_correction_after_120_days_that_the_state_still_knows_is_in_quarantine_once(
     state: Partition,
 ) -> None:
@@ -141,7 +153,11 @@ def test_nothing_of_a_person_who_stays_away_is_left(state: Partition) -> None:
     expired(state, 360)
     expired(state, 500)
     expired(state, 501)
-    assert sum(len(list(state._scan(name, b"\x00", b"\xff" * 60))) for name in FAMILIES) == 0
+    assert left(state) == 0
+
+
+def left(state: Partition) -> int:
+    return sum(len(list(state._scan(name, b"\x00", b"\xff" * 60))) for name in FAMILIES)
 
 
 def test_a_restored_state_takes_nothing_back_of_what_was_over(state: Partition, tmp_path: Path) -> None:
