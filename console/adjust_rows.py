@@ -8,8 +8,9 @@ from typing import Final
 import msgspec
 
 from service.clickhouse import ClickHouse
+from service.progress import Progress
 
-CHUNK: Final = 500  # IDs of one query
+CHUNK: Final = 200  # IDs of one query: they go in its URL, of which proxies take 8 KiB
 
 
 class Row(msgspec.Struct, kw_only=True):
@@ -103,11 +104,13 @@ def known(
     ids = set(transactions)
     ids |= _transactions(clickhouse, _OF_ORDERS, orders)
     ids |= _transactions(clickhouse, _OF_CONVERSIONS, conversions)
-    for part in _parts(ids):
-        for values in clickhouse.query(_ROWS, {"ids": part}).rows:
-            found.add(Row(**dict(zip(Row.__struct_fields__, values, strict=True))))
-        for transaction, key, receipt, at in clickhouse.query(_APPLIED, {"ids": part}).rows:
-            found.applied[transaction, key] = Applied(receipt, at)
+    with Progress("looking up transactions", len(ids)) as progress:
+        for part in _parts(ids):
+            for values in clickhouse.query(_ROWS, {"ids": part}).rows:
+                found.add(Row(**dict(zip(Row.__struct_fields__, values, strict=True))))
+            for transaction, key, receipt, at in clickhouse.query(_APPLIED, {"ids": part}).rows:
+                found.applied[transaction, key] = Applied(receipt, at)
+            progress.advance(len(part))
     return found
 
 
