@@ -18,6 +18,7 @@ from service.progress import Progress
 POLL_S: Final = 0.25
 STALLED_S: Final = 180.0  # nothing was committed for so long: nobody waits on
 READY_S: Final = 3_600.0  # a lost state of millions of facts comes back first
+TICK_S: Final = 0.01  # the operating system counts no less
 MEGABYTE: Final = 1_000_000
 AT_ONCE: Final = 10_000
 
@@ -43,7 +44,7 @@ class Spent(NamedTuple):
     @property
     def rate(self) -> float:
         """Facts a CPU-second."""
-        return self.facts / self.cpu_s
+        return self.facts / max(self.cpu_s, TICK_S)
 
     def __str__(self) -> str:
         return (

@@ -10,7 +10,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -123,9 +123,11 @@ def measure_memory(bench: Bench) -> None:
     stack, bulk = bench.loaded()
     with running(stack.joiner()) as joiner:
         joiner.wait_ready(READY_S)
+        held = joiner_costs.size(joiner.directory)
         say(
             f"{sizes.transactions} transactions, {sizes.partitions} partitions, started again:"
-            f" {resident(joiner) / MEGABYTE:.0f} MB"
+            f" {resident(joiner) / MEGABYTE:.0f} MB, {held / MEGABYTE:.0f} MB on disk,"
+            f" {held / sizes.transactions:.0f} bytes a transaction"
         )
         meter, facts = Meter(joiner), 0
         for second in range(sizes.live_s):
@@ -159,12 +161,12 @@ def measure_restore(bench: Bench) -> None:
     with running(joiner):
         joiner.wait_ready(READY_S)
         wait_caught_up(stack, joiner, "restored")
-        took_s = time.monotonic() - began_s
+        took_s, cpu_s = time.monotonic() - began_s, cost([joiner.pid]).cpu_s
         again = sum(stack.ends(("conversions",)).values()) - said
         say(
-            f"a lost state of {records} facts, {bench.sizes.partitions} partitions: {took_s:.1f} s until"
-            f" ready, {records / took_s:.0f} facts a second, {again} cases sent, at most"
-            f" {peak(joiner) / MEGABYTE:.0f} MB"
+            f"a lost state of {records} facts and {said} cases, {bench.sizes.partitions} partitions:"
+            f" {took_s:.1f} s until ready, {cpu_s:.1f} CPU-seconds, {records / took_s:.0f} facts a second,"
+            f" {again} cases sent, at most {peak(joiner) / MEGABYTE:.0f} MB"
         )
 
 
@@ -236,14 +238,14 @@ OPTIONS: Final = {
 }
 
 
-def main() -> int:
-    """The figures on standard output."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0; the figures are on standard output."""
     parser = argparse.ArgumentParser(prog="python -m proof.joining", description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)} (default: all)")
     for name, (default, about) in OPTIONS.items():
         told = f"{about} ({default:,})".replace(",", " ")
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=default, metavar="N", help=told)
-    args = vars(parser.parse_args())
+    args = vars(parser.parse_args(arguments))
     parts = args.pop("parts")
     if unknown := set(parts) - set(PARTS):
         parser.error(f"no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
