@@ -44,7 +44,7 @@ NOW_MS = times.to_ms("2026-11-23T12:00:00.000Z")
 KEYRING = Keyring({1: b"a key that signs: 32 bytes long!", 2: b"a key that verifies, 32 bytes lo"}, 1)
 NEWER = Keyring({3: b"a key that this edge has not yet"}, 3)
 MAX_RECORD_BYTES = 1_048_576
-ADJUST_TOKEN = "the network's own token"
+ADJUST_TOKEN = "the network's own token"  # noqa: S105  a test's
 
 WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
 CHROME = f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {WEBKIT} Chrome/140.0.0.0 Safari/537.36"
