@@ -178,6 +178,8 @@ class _Teller:
         found += [self._statement(name, offer_id, stated_ms + number * 17) for number in spoken]
         if len(found) > len(visits) and self._happens(0.1):
             found.append(self._adjustment(name, stated_ms + HOUR // 2))
+            if self._happens(0.3):  # another line of the same file, or the same file again
+                found.append(self._adjustment(name, stated_ms + HOUR // 2 + MINUTE))
         return found or [self._statement(name, offer_id, stated_ms)]
 
     def _visit(self, offer_id: int, stated_ms: int) -> tuple[type[Click] | type[Impression], dict[str, Any]]:
@@ -233,6 +235,7 @@ class _Teller:
             "status": chance.choice(["", "approved", "rejected", "pending"]),
             "conversion_unique_id": chance.choice("ABC"),
             "payout": chance.choice([None, Decimal("3.00")]),
+            "key": chance.choice(["", "line 2"]),
         }
         return Adjustment(**self._common(name, at_ms, fields))
 

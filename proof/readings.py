@@ -126,4 +126,12 @@ def _apart(
             visits.append(fact)
         else:
             said.append(fact)
-    return visits, said
+    return visits, [one for one in said if not _is_said_before(one, said)]
+
+
+def _is_said_before(fact: Pixel | Postback | Adjustment, said: Iterable[AnyFact]) -> bool:
+    """Whether the network said the same earlier, under the same key of its own."""
+    if not isinstance(fact, Adjustment) or not fact.key:
+        return False
+    same = [one for one in said if isinstance(one, Adjustment) and one.key == fact.key]
+    return fact.receipt_id != min(same, key=_received).receipt_id

@@ -74,7 +74,8 @@ def statements(draw: st.DrawFn, number: int, version: st.SearchStrategy[int]) ->
     if draw(st.integers(0, 9)) == 0:
         fields |= {"status": draw(OWN), "conversion_unique_id": draw(st.sampled_from("ABC"))}
         payout = draw(st.sampled_from([None, Decimal("3.00")]))
-        return shop.adjustment(number, 61 * shop.DAY + moment, payout=payout, **fields)
+        key = draw(st.sampled_from(["", "k", "k"]))
+        return shop.adjustment(number, 61 * shop.DAY + moment, payout=payout, key=key, **fields)
     fields["offer_id"] = draw(st.sampled_from([0, 0, 0, 7, 8]))
     fields["test"] = draw(st.sampled_from([False, False, False, False, True]))
     goal = draw(st.sampled_from(["", "", "", "purchase", "lead", "5", "77", "nonsense"]))
