@@ -184,17 +184,35 @@ def test_a_worker_that_joins_and_leaves_moves_only_what_it_gets() -> None:
     assert all(set(dealt[name]["clicks"]) <= set(after[name]["clicks"]) for name in after)
 
 
-def test_who_was_away_for_a_round_has_lost_its_claim() -> None:
+@pytest.mark.parametrize(("away", "since"), ["ab", "ba"])
+def test_who_was_away_for_a_round_has_lost_its_claim(away: str, since: str) -> None:
     group = Group(4).join("a").join("b")
     group.rebalance()
-    away = group.members.pop("a")
-    group.disks["a"], group.disks["b"] = dict.fromkeys(range(4), 10.0), dict.fromkeys(range(4), 20.0)
+    gone = group.members.pop(away)
+    group.disks[away], group.disks[since] = dict.fromkeys(range(4), 10.0), dict.fromkeys(range(4), 20.0)
     group.rebalance()
-    group.members["a"] = away
+    group.members[away] = gone
     group.join("c")
     dealt = group.rebalance()
     assert Counter(len(each["clicks"]) for each in dealt.values()) == {1: 2, 2: 1}
-    assert len(dealt["b"]["clicks"]) == 2
+    assert len(dealt[since]["clicks"]) == 2
+
+
+@pytest.mark.parametrize(("away", "since"), ["ab", "ba"])
+def test_who_returns_takes_nothing_back_that_others_have_filled_since(away: str, since: str) -> None:
+    group = Group(4).join("a").join("b")
+    owned = group.rebalance()[away]["clicks"]
+    gone = group.members.pop(away)
+    group.disks[since] = {number: 20.0 if number in owned else 1.0 for number in range(4)}
+    group.rebalance()
+    group.members[away] = gone
+    assert group.rebalance()[since]["clicks"] == owned
+
+
+def test_what_a_worker_has_on_disk_travels_with_its_joining() -> None:
+    group = Group(4).join("a", dict.fromkeys(range(4), 10.0))
+    group.rebalance()
+    assert group.join("b", {1: 9.0, 2: 9.5}).rebalance()["b"]["clicks"] == [1, 2]
 
 
 def test_a_member_of_an_older_release_gets_its_share_of_what_it_reads() -> None:
