@@ -45,7 +45,7 @@ from streams.decide import CatalogMissing
 from streams.expiry import Clock
 from streams.layout import Bundle, Emitted, Header, Position
 from streams.quarantine import quarantined
-from streams.reading import Carried, Reading, carried, may_count
+from streams.reading import Carried, Reading, carried, may_count, named
 from streams.sending import CaseKey, Place, Sending, Verdict, case_key_of, content_of
 from streams.state import Changes, Partition
 
@@ -312,16 +312,16 @@ class Batch:
         if header.awaits:
             self.changes.resumed.append((header.awaits, bundle))
         known = [*stored, *(each.fact for each in kept)]
-        named = carried(sent.cases.values(), self._state.path)
-        if lost := self._lost(header, known, named):
+        told = carried(sent.cases.values(), self._state.path)
+        if lost := self._lost(header, known, told):
             self._tally.lacking += 1
             self.lacking = self.lacking or f"transaction {bundle.transaction_id}, statement {lost}"
             return self._set_aside(bundle, header, layout.LACKING, again=again)
-        whole = self._whole(bundle, header, known, named.visits)
+        whole = self._whole(bundle, header, known, told.visits)
         try:
             verdict = self._decide(whole)
             if header.told == layout.RESTORED:
-                sent = self._told_before(bundle, header, stored, named, sent)
+                sent = self._told_before(bundle, header, stored, told, sent)
         except CatalogMissing as missing:
             return self._set_aside(bundle, header, missing.version, again=again)
         except MemoryError:
@@ -338,21 +338,21 @@ class Batch:
             self._sending.again(bundle, same, sent.notices)
         return msgspec.structs.replace(header, awaits=0, told=layout.ALL_TOLD)
 
-    def _lost(self, header: Header, known: Iterable[AnyFact], named: Carried) -> str:
+    def _lost(self, header: Header, known: Iterable[AnyFact], told: Carried) -> str:
         """A statement that a case names and that is not here, if there is one: rule 10."""
         if header.statements >= MAX_STATEMENTS:
             return ""  # of so many which are kept rests on the order in which they came
-        return min(named.receipts - {fact.receipt_id for fact in known}, default="")
+        return min(told.receipts - {fact.receipt_id for fact in known}, default="")
 
     def _told_before(
-        self, bundle: Bundle, header: Header, stored: Iterable[AnyFact], named: Carried, sent: "_Sent"
+        self, bundle: Bundle, header: Header, stored: Iterable[AnyFact], told: Carried, sent: "_Sent"
     ) -> "_Sent":
         """What was sent, with the notices that went with the cases as another sent them: rule 11.
 
         What no case names waited when the state was lost. Nobody was told of it.
         """
-        stated = [fact for fact in stored if fact.receipt_id in named.receipts and not _late_by(header, fact)]
-        visits = [visit for visit in named.visits if self._was_there(visit)]
+        stated = [fact for fact in stored if fact.receipt_id in told.receipts and not _late_by(header, fact)]
+        visits = [visit for visit in told.visits if self._was_there(visit)]
         due = self._decide([*stated, *visits]).notices if stated else ()
         newest = max((case.version for case in sent.cases.values()), default=0)
         return _Sent(sent.cases, self._sending.known(bundle, newest, due, sent.notices))
@@ -483,9 +483,8 @@ class Batch:
             self._sending.again(bundle, {place: known}, {})
 
     def _look_for_unnamed(self, bundle: Bundle, known: Iterable[AnyFact]) -> None:
-        found = carried(self._cases(bundle).values(), self._state.path)
-        named = found.receipts | {visit.receipt_id for visit in found.visits}
-        if any(fact.receipt_id not in named for fact in known):
+        there = named(self._cases(bundle).values(), self._state.path)
+        if any(fact.receipt_id not in there for fact in known):
             self.changes.waiting.append((layout.DUE, bundle))
 
     # What is known, with what this batch already changed

@@ -45,6 +45,18 @@ class _Carried(msgspec.Struct):
 _carried = msgspec.json.Decoder(_Carried)
 
 
+class _Visit(msgspec.Struct):
+    receipt_id: str
+
+
+class _Named(msgspec.Struct):
+    conversions: tuple[_Conversion, ...] = ()
+    visits: tuple[_Visit, ...] = ()
+
+
+_named = msgspec.json.Decoder(_Named)
+
+
 class Carried(NamedTuple):
     """What the cases of a bundle tell of its facts: its statements' receipts, its credited visits whole."""
 
@@ -111,6 +123,13 @@ def carried(cases: Iterable[Emitted], path: Path) -> Carried:
     found = [damage.read(path, _carried.decode, case.record) for case in cases]
     receipts = (receipt for case in found for each in case.conversions for receipt in each.receipts)
     return Carried(frozenset(receipts), [visit for case in found for visit in case.visits])
+
+
+def named(cases: Iterable[Emitted], path: Path) -> set[str]:
+    """The receipts of all facts that cases of the state at `path` name: quicker than `carried`."""
+    found = [damage.read(path, _named.decode, case.record) for case in cases]
+    receipts = {receipt for case in found for each in case.conversions for receipt in each.receipts}
+    return receipts | {visit.receipt_id for case in found for visit in case.visits}
 
 
 def may_count(fact: AnyFact, born_ms: int) -> bool:
