@@ -72,6 +72,14 @@ payout = {{ percent = "8" }}
 revenue = {{ percent = "10" }}
 currency = "USD"
 
+[[offers.goals]]
+id = 70
+name = "refill"
+payout = {{ percent = "8" }}
+revenue = {{ percent = "10" }}
+currency = "USD"
+repeat = "many"
+
 [[advertisers]]
 id = 2
 name = "Club"
