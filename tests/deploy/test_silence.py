@@ -71,6 +71,15 @@ def test_one_that_was_just_started_is_given_its_time(joiner: Program) -> None:
     assert joiner.exit_code == -signal.SIGKILL
 
 
+def test_one_that_has_ended_is_not_ended_again(joiner: Program, capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(SAID)
+    silence = Silence(joiner, console, 60.0)  # type: ignore[arg-type]  as above
+    silence.heed(100.0)
+    joiner.kill()
+    silence.heed(160.0)
+    assert (console.asked, capsys.readouterr().out) == (0, "")
+
+
 def test_a_joiner_that_stands_still_is_replaced(joiner: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     """SIGSTOP: nothing in the process could tell."""
     monkeypatch.setattr(supervisor, "POLL_S", 0.01)
