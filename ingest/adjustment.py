@@ -68,11 +68,11 @@ def _texts(member: object) -> dict[str, str]:
     texts: dict[str, str] = {}
     for name, value in member:
         if name in texts:
-            raise Wrong(f"{name[:40]} is stated twice", Reason.CONFLICTING_VALUES)
+            raise Wrong(f"{name[:40]!r} is stated twice", Reason.CONFLICTING_VALUES)
         try:
             texts[name] = body.text_of(value)
         except ValueError as error:
-            raise Wrong(f"{name[:40]}: neither text nor number") from error
+            raise Wrong(f"{name[:40]!r}: neither text nor number") from error
     return texts
 
 

@@ -149,7 +149,9 @@ async def test_nothing_is_said_that_is_not_durable(bench: Bench) -> None:
         ({"action": "create", "datetime": "2026-01-01"}, "datetime: more than 90 days ago"),
         ({"offer_id": "x"}, "offer_id: no ID"),
         ({"why": "x" * 501}, "why: more than 500 characters"),
-        ({"why": ["x"]}, "why: neither text nor number"),
+        ({"why": ["x"]}, "'why': neither text nor number"),
+        ({"why": "\ud800"}, "'why': neither text nor number"),
+        ({"\ud800": ["x"]}, "'\\ud800': neither text nor number"),
         ({"by_file": "maybe"}, "by_file: neither 1 nor 0"),
         ({"statuss": "approved"}, "unknown field 'statuss'"),
     ],
@@ -161,8 +163,10 @@ async def test_what_is_wrong_is_named_and_refused(bench: Bench, change: dict[str
 
 
 async def test_a_field_that_is_stated_twice_is_a_conflict(bench: Bench) -> None:
-    answer = await sent(bench, json.dumps(GOOD).replace("{", '{"by": "Ben",', 1).encode())
-    assert said(answer)["reason"] == Reason.CONFLICTING_VALUES
+    for name in ("by", "\\ud800"):
+        twice = f'{{"{name}": "1", "{name}": "2"}}'
+        answer = await sent(bench, twice.encode())
+        assert (answer.status, said(answer)["reason"]) == (400, Reason.CONFLICTING_VALUES)
 
 
 async def test_an_id_of_a_key_that_the_edge_lacks_is_to_be_sent_again(bench: Bench) -> None:
