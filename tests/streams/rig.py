@@ -86,6 +86,7 @@ class Rig:
         self.kafka = FakeKafka()
         self.logs = LOGS
         self.failures: list[BaseException] = []
+        self.made: list[Joiner] = []
         self.decide: Any = decide
         self.keys: Keyring | None = None
         self.read_back: Callable[[Mapping[Any, int]], Mapping[Any, Record | None]] = lambda _: {}
@@ -103,6 +104,7 @@ class Rig:
             keys=lambda: self.keys,
         )
         made.ties.sender = made.ties.consumer = self.kafka
+        self.made.append(made)
         return made
 
     def _decide(self, known: Sequence[AnyFact]) -> Any:

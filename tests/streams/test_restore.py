@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -170,10 +170,13 @@ def test_how_far_it_has_come_is_said_in_words():
 
 
 @pytest.fixture
-async def decided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
+async def decided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Rig]:
     """Every key belongs where it lies."""
     monkeypatch.setattr(placement, "sorted_out", lambda records, _: (list(records), []))
-    return Rig(tmp_path)
+    rig = Rig(tmp_path)
+    yield rig
+    for joiner in rig.made:
+        await joiner.close()  # also where a test failed: a restore that waits would keep its thread for ever
 
 
 STATED = [record(postback(f"t{number}", 100 + number), number) for number in range(10)]
