@@ -234,11 +234,12 @@ def _states(told: Told) -> Iterator[list[AnyFact]]:
 
 
 def _untold(found: Outcome, plain: Outcome) -> Iterator[str]:
-    """What stands in the end was told."""
+    """What stands in the end was told. A duplicate need not be: who never saw it as another tells nothing."""
     standing = {
         (one.conversion_id, one.status, one.affiliate_id)
         for final in plain.cases.values()
         for one in final.case.conversions
+        if one.reason != Reason.DUPLICATE_CONVERSION
     }
     for notice_id, notice in plain.notices.items():
         told = notice.conversion_id, notice.status, notice.affiliate_id

@@ -150,6 +150,16 @@ def test_the_greatest_version_stands_wherever_it_lies() -> None:
     assert found.cases[KEY].contents == 2
 
 
+def test_a_duplicate_need_not_be_told_though_it_was_another_on_the_way_undisturbed() -> None:
+    """Rejected for something else it was told as rejected, before the other order made it a duplicate."""
+    standing = Standing(case(status="rejected", reason=12), 1, case().version)
+    plain = Outcome({case_key(NAME, 0, ""): standing}, {("c1", "rejected")}, {"n1": notice("rejected")}, [])
+    assert list(joined._untold(plain._replace(notices={}), plain)) == []
+    missed = msgspec.structs.replace(standing.case, conversions=(conversion(status="rejected", reason=214),))
+    stood = plain._replace(cases={case_key(NAME, 0, ""): standing._replace(case=missed)})
+    assert list(joined._untold(stood._replace(notices={}), stood)) == [f"notice missing: {NAME} rejected"]
+
+
 def test_a_notice_of_a_state_on_the_way_is_explained() -> None:
     """Before the click had come the conversion was pending; after it, approved."""
     waited = msgspec.structs.replace(notice("pending", "n2"), affiliate_id=0)
