@@ -75,7 +75,7 @@ class Proxies:
             country_code=country,
             user_agent=user_agent,
             device=device.read(user_agent),
-            referer=_referer(headers.get("Referer", "")),
+            referer=_referer(headers["Referer"]) if "Referer" in headers else "",
             language=_language(headers.get("Accept-Language", "")),
             client_hints=_hints(headers) if "Sec-CH-UA" in headers else {},
             opts_out=headers.get("Sec-GPC") == "1",

@@ -38,9 +38,8 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     @property
     def at_ms(self) -> int:
         """When the visit was, Unix ms."""
-        if transaction_id.kind(self.transaction_id) is transaction_id.Kind.RANDOM:
-            return transaction_id.time_ms(self.transaction_id)
-        return self.stated_s * 1000
+        shared = self.transaction_id[0] in "ad"
+        return self.stated_s * 1000 if shared else transaction_id.time_ms(self.transaction_id)
 
     @property
     def text(self) -> str:
@@ -73,8 +72,10 @@ def written(entries: list[Entry], added: Entry, *, secure: bool) -> str:
 
     SameSite=None, so that a pixel on the shop's page may bring it back; browsers take that only with Secure.
     """
-    kept = [each for each in entries if (each.kind, each.offer_id) != (added.kind, added.offer_id)]
-    value = "~".join([each.text for each in (added, *kept)[:MAX_ENTRIES]])
+    value = added.text
+    if entries:
+        kept = [each for each in entries if (each.kind, each.offer_id) != (added.kind, added.offer_id)]
+        value = "~".join([value, *(each.text for each in kept[: MAX_ENTRIES - 1])])
     site = "SameSite=None; Secure" if secure else "SameSite=Lax"
     return f"{NAME}={value}; Max-Age={MAX_AGE_S}; Path=/; HttpOnly; {site}"
 

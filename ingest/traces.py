@@ -7,7 +7,6 @@ from typing import Final
 from urllib.parse import unquote_plus
 
 _E_MAIL: Final = r"\S\s*@\s*\S"
-_SIGNS: Final = ("@", "%40", "%2540", "user_name", "email")  # of personal data in a URL, whoever asks for it
 _DECODED: Final = 3  # times: a URL in a URL in a URL
 
 
@@ -37,7 +36,8 @@ def _folded(text: str) -> str:
 def page(url: str, traces: Traces | None = None) -> str:
     """The URL as it may be kept: where it may hold personal data without its query, else without its path."""
     if traces is None:
-        return _without_query(url) if any(map(url.__contains__, _SIGNS)) else url
+        may_tell = "@" in url or "%40" in url or "%2540" in url or "email" in url or "user_name" in url
+        return _without_query(url) if may_tell else url
     kept = (url, _without_query(url), "/".join(url.split("/", 3)[:3]))
     return next((each for each in kept if not traces.in_(each)), "")
 

@@ -61,6 +61,8 @@ class PostbackProofs(Entry, frozen=True, kw_only=True):
 
     def allows(self, address: str) -> bool:
         """Whether the address is on `allow_from`; an IPv4 address written as IPv6 counts as what it is."""
+        if not self.allow_from:
+            return False
         try:
             ip = ip_address(address)
         except ValueError:
