@@ -53,7 +53,8 @@ class Predecessor(msgspec.Struct, frozen=True, kw_only=True):
     last: int
 
 
-class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+# gc=False: no cycle can go through a fact. To look for them took an eighth of the time of a restore.
+class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What every accepted event has.
 
     receipt_id: `{epoch}-{sequence}`; sequence counts without gaps from 1 all that the epoch accepted.

@@ -17,7 +17,7 @@ from streams.state import Partition
 Refuse = Callable[[Record, Reason, str], None]
 
 
-class Arrival(msgspec.Struct):
+class Arrival(msgspec.Struct, gc=False):
     """A fact and the record that brought it.
 
     visit, statement: the fact again, as what it is. seen_key: by which it is known when it comes again.
