@@ -71,6 +71,12 @@ def going_on() -> asyncio.Event:
     return asyncio.Event()
 
 
+def test_the_time_of_a_suspended_machine_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    clocks = {module.time.CLOCK_MONOTONIC: 100.0, module.time.CLOCK_BOOTTIME: 3_700.0}
+    monkeypatch.setattr(module.time, "clock_gettime", clocks.__getitem__)
+    assert module.boot_s() == 3_700.0
+
+
 def test_who_never_joined_was_given_nothing_that_others_could_have(fence: Fence) -> None:
     assert fence.is_open
 

@@ -16,6 +16,7 @@ from streams.layout import Bundle, Position
 from streams.state import Changes, Partition
 from streams.store import Store
 from tests.streams.joining import NOON_MS, click, decide, postback, record
+from tests.streams.rig import Rig, fetch
 
 
 class ForgetfulDisk:
@@ -41,6 +42,18 @@ def test_what_was_applied_outlasts_a_power_cut(tmp_path: Path) -> None:
     found = Store(tmp_path).open(0)
     assert found.positions == {"clicks": Position(17, "log", 5)}
     assert found.unsent() == [kept]
+
+
+async def test_so_does_what_a_fetch_brought(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    joiner = await rig.started()
+    state = joiner.assignment.open[0]
+    state._db = ForgetfulDisk(state._db)
+    await joiner.handle(fetch(record(postback())))
+    await joiner.close()
+    found = Store(tmp_path / "joiner").open(0)
+    assert found.positions["postbacks"].offset == 1
+    found.close()
 
 
 class End(BaseException):

@@ -21,9 +21,10 @@ from faust.types import TP
 
 from service.errors import Problem
 from service.settings import Settings
-from streams import app, client, transport
+from streams import app, client, reach, transport
 from streams.assignor import Assignor
 from streams.client import ConsumerThread
+from streams.dealing import unpack
 from streams.fetch import Fetch, Slice
 from streams.transport import Consumer
 
@@ -424,6 +425,21 @@ def test_the_consumer_deals_by_number_commits_nothing_by_itself_and_has_bounds(
     assert given["max_poll_interval_ms"] > 10 * 86_400_000, "a batch waits for a broker as long as it takes"
     assert given["metadata_max_age_ms"] <= 5_000, "so long a group may have been joined with nothing to read"
     assert (given["max_poll_records"], given["max_partition_fetch_bytes"]) == (4_000, 256 << 10)
+
+
+def test_the_consumer_says_how_far_the_states_beside_it_have_come(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    """Else who comes back would load what lies on its disk."""
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(client.aiokafka, "AIOKafkaConsumer", lambda **more: given.update(more))
+    (tmp_path / "joiner" / "3").mkdir(parents=True)
+    reach.note(tmp_path / "joiner" / "3", [7])
+    made = thread()
+    made.app = SimpleNamespace(conf=SimpleNamespace(id="p-joiner"))
+    made._create_worker_consumer(SimpleNamespace(settings=Settings(dir=tmp_path)))
+    (assignor,) = given["partition_assignment_strategy"]
+    assert unpack(assignor.metadata(["clicks"]).user_data).on_disk == {3: 7.0}
 
 
 def test_security_settings_reach_aiokafka():
