@@ -70,7 +70,9 @@ def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Pa
     started: list[OwnStack] = []
 
     def start(catalog: Path | None = None) -> OwnStack:
-        stack = OwnStack(tmp_path_factory.mktemp("stack") / "state", catalog)
+        # Loopback may state a visitor's country, as a proxy before the collector would.
+        proxies = {"ROUNDTRIP_TRUSTED_PROXIES": "127.0.0.1"}
+        stack = OwnStack(tmp_path_factory.mktemp("stack") / "state", catalog, proxies)
         started.append(stack)
         return stack.start(60.0)
 

@@ -34,6 +34,7 @@ CATALOG = """
 [network]
 time_zone = "Europe/Berlin"
 default_url = "{shop}/none/nothing/landing"
+rates = [{{ from = "EUR", to = "USD", rate = "1.10", since = "2026-01-01" }}]
 
 [[advertisers]]
 id = 1
@@ -48,6 +49,33 @@ status = "active"
 [[affiliates.postbacks]]
 url = "{tracker}/cb?cid={{aff_click_id}}&sum={{payout}}&status={{status}}"
 on = ["approved", "rejected"]
+
+[[affiliates]]
+id = 43
+name = "Its own percentage"
+
+[[affiliates]]
+id = 44
+name = "A gold partner"
+tier = "gold"
+
+[[offers]]
+id = 19
+advertiser_id = 1
+name = "Other prices"
+url = "{shop}/none/nothing/landing?tid={{transaction_id}}"
+proof = "none"
+
+[[offers.goals]]
+id = 0
+name = "sale"
+payout = {{ percent = "8" }}
+revenue = {{ percent = "10" }}
+currency = "USD"
+terms = [
+    {{ affiliate = 43, payout = {{ percent = "9" }} }},
+    {{ tier = "gold", country = ["DE", "AT"], payout = {{ percent = "10" }} }},
+]
 
 [[offers]]
 id = 7

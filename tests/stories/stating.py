@@ -6,11 +6,12 @@ from urllib.parse import parse_qs, urlsplit
 from tests.stories.conftest import BLOG, OFFER, World
 
 
-async def clicked(world: World, **more: str) -> str:
-    """The transaction of a new click."""
+async def clicked(world: World, country: str = "", **more: str) -> str:
+    """The transaction of a new click; country: where a proxy says that the visitor is."""
+    headers = {"X-Country-Code": country} if country else {}
     link = {"offer_id": str(OFFER), "aff_id": str(BLOG), **more}
     url = f"{world.stack.addresses.collector}/click"
-    async with world.http.get(url, params=link, allow_redirects=False) as answer:
+    async with world.http.get(url, params=link, headers=headers, allow_redirects=False) as answer:
         assert answer.status == 302
         (transaction,) = parse_qs(urlsplit(answer.headers["Location"]).query)["tid"]
     return transaction

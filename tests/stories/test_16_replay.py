@@ -1,0 +1,58 @@
+"""Story 16: everything is shipped again, and not one figure changes."""
+
+import asyncio
+import json
+import time
+from typing import Any
+
+import pytest
+
+import roundtrip
+from tests.stories.conftest import World
+from tests.stories.stating import clicked, standing, stated
+
+pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="session")]
+
+FIGURES = "SELECT * EXCEPT (hour) FROM stats WHERE source = 'replayed' ORDER BY ALL"
+ROWS = """
+SELECT * EXCEPT (kafka_partition, kafka_offset, inserted_at) FROM conversions
+WHERE source = 'replayed' ORDER BY conversion_id
+"""
+
+
+async def test_a_day_that_is_shipped_again_changes_no_figure(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(5):
+        transaction = await clicked(world, source="replayed")
+        await stated(world, transaction, order_id=f"R-{number}", amount="50.00")
+        await standing(world, transaction, 1)
+    before = figures(world)
+
+    assert await asyncio.to_thread(replay, world) == 0
+    await all_read(world, capsys)
+
+    assert figures(world) == before
+
+
+def replay(world: World) -> int:
+    since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 3_600))
+    return roundtrip.main(["replay", "--from", since, "--dir", str(world.stack.directory)])
+
+
+def figures(world: World) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    return world.warehouse.rows(FIGURES), world.warehouse.rows(ROWS)
+
+
+async def all_read(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing waits for joiner and writer any more."""
+    deadline = time.monotonic() + 60.0
+    while True:
+        capsys.readouterr()
+        words = ["lag", "--format", "json", "--dir", str(world.stack.directory)]
+        await asyncio.to_thread(roundtrip.main, words)
+        waiting = [row for row in json.loads(capsys.readouterr().out) if row["lag"]]
+        if not waiting:
+            return
+        assert time.monotonic() < deadline, waiting
+        await asyncio.sleep(0.1)  # the pause between two looks
