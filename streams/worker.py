@@ -18,7 +18,7 @@ from service.key_watch import KeyWatch
 from service.lifetime import Lifetime
 from service.outage import Outage
 from service.settings import Settings
-from streams import app, decide, fence, heap
+from streams import app, decide, fence, heap, logs
 from streams.joiner import Joiner
 from streams.metrics import Metrics
 from streams.unverified import Keys
@@ -246,4 +246,6 @@ def _missing_topics(config: Settings) -> str:
                 f" ROUNDTRIP_PARTITIONS says {config.partitions}; set it to what was chosen at installation"
             )
     missing = [name for name in NEEDED if name not in found]
+    if not missing and (short := logs.kept_too_short(found)):
+        log.error("Kafka deletes what a lost state needs: %s; run `roundtrip migrate`", "; ".join(short))
     return f"Kafka lacks the topics {', '.join(missing)}: run `roundtrip migrate`" if missing else ""

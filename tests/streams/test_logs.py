@@ -7,11 +7,11 @@ import pytest
 from faust.types import TP
 
 from schemas import times
-from schemas.topics import DAY_MS
+from schemas.topics import DAY_MS, TOPICS
 from service.errors import Problem
-from service.kafka import Record
+from service.kafka import Description, Record
 from streams import layout, logs, restore
-from streams.app import EMITTED
+from streams.app import EMITTED, READ
 from streams.layout import Position
 from streams.logs import Logs
 from tests.streams.joining import NOON_MS, click, record
@@ -145,3 +145,21 @@ async def test_such_a_joiner_ends_and_says_so(rig: Rig):
     assert await joiner.start_at(ASSIGNED) is None
     assert "what was sent is not known" in str(rig.failures[0])
     await joiner.close()
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({}, ""),
+        ({"retention.ms": "-1"}, ""),
+        ({"retention.ms": str(38 * DAY_MS)}, ""),
+        ({"max.message.bytes": "9999999"}, ""),
+        ({"retention.ms": str(7 * DAY_MS)}, "topic clicks has retention.ms 604800000, not 3196800000"),
+        ({"retention.bytes": "1000"}, "topic clicks has retention.bytes 1000, not -1"),
+        ({"cleanup.policy": "compact"}, "topic clicks has cleanup.policy compact, not delete"),
+    ],
+)
+def test_a_topic_that_keeps_less_than_a_lost_state_needs_is_told(changed: dict[str, str], said: str):
+    found = {name: Description(1, "id", TOPICS[name].config) for name in READ}
+    found["clicks"] = Description(1, "id", TOPICS["clicks"].config | changed)
+    assert "; ".join(logs.kept_too_short(found)) == said
