@@ -56,6 +56,36 @@ async def test_so_does_what_a_fetch_brought(tmp_path: Path) -> None:
     found.close()
 
 
+class CountingDisk:
+    """In place of the database: counts what a power cut now would forget."""
+
+    def __init__(self, db: Any) -> None:
+        self._db = db
+        self.forgettable = 0
+
+    def write(self, batch: Any, options: Any) -> None:
+        self._db.write(batch, options)
+        self.forgettable = 0 if options.sync else self.forgettable + 1
+
+    def flush_wal(self, *, sync: bool) -> None:
+        self._db.flush_wal(sync=sync)
+        self.forgettable = 0 if sync else self.forgettable
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._db, name)
+
+
+def test_what_was_written_without_a_sync_outlasts_it_after_one(tmp_path: Path) -> None:
+    state = Store(tmp_path).open(0)
+    disk = state._db = CountingDisk(state._db)
+    for _ in range(2):
+        state.apply(Changes(positions={"clicks": Position(17, "log", 5)}), synced=False)
+    assert disk.forgettable == 2
+    state.sync()
+    assert disk.forgettable == 0
+    state.close()
+
+
 class End(BaseException):
     """The process is no more."""
 

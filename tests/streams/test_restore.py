@@ -351,6 +351,25 @@ async def test_a_restored_partition_decides_nothing_while_its_group_may_have_giv
     await joiner.close()
 
 
+async def test_a_restored_state_is_synced_before_it_takes_part(decided: Rig, monkeypatch: pytest.MonkeyPatch):
+    """What is then written is: a power cut must not leave it without what it rests on."""
+    joiner = restoring(decided, await lost(decided))
+    order, take_part = list[str](), joiner.assignment.restorer._whole
+    monkeypatch.setattr(Partition, "sync", lambda _: order.append("synced"))
+
+    async def noted(state: Partition) -> None:
+        order.append("takes part")
+        await take_part(state)
+
+    joiner.assignment.restorer._whole = noted
+    run = asyncio.ensure_future(joiner.assignment.restorer.run())
+    await joiner.start_at(frozenset(TP(topic, 0) for topic in READ))
+    await whole(joiner)
+    assert order == ["synced", "takes part"]
+    run.cancel()
+    await joiner.close()
+
+
 async def test_who_looks_from_outside_sees_a_long_restore_go_on(
     decided: Rig, monkeypatch: pytest.MonkeyPatch
 ):
