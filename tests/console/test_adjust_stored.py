@@ -1,0 +1,59 @@
+"""What adjustments mean, looked up in the real ClickHouse: by transaction, order number and conversion."""
+
+from decimal import Decimal
+
+import pytest
+
+from console import adjust_rows
+from schemas.facts import Adjustment, Fact
+from service.clickhouse import ClickHouse
+from service.settings import Settings
+from tests.console.rows import store
+from tests.sinks.examples import AT, CASE, CONVERSION, EPOCH, POSTBACK, changed
+
+pytestmark = pytest.mark.stack
+
+SOLD = changed(POSTBACK, conversion_unique_id="A")
+ROW = changed(CONVERSION, conversion_unique_id="A", payout=Decimal("4.00"), payout_currency="USD")
+COMMON = {name: getattr(SOLD, name) for name in Fact.__struct_fields__}
+
+
+def said(sequence: int, key: str) -> Adjustment:
+    return Adjustment(
+        kind="adjustment",
+        **{
+            **COMMON,
+            "receipt_id": f"{EPOCH}-{sequence}",
+            "received_at": AT.replace(":00.", f":{sequence:02}."),
+        },
+        stated_by="Anna",
+        status="rejected",
+        key=key,
+    )
+
+
+@pytest.mark.parametrize("by", ["transaction", "order", "conversion"])
+def test_a_conversion_is_found_by_whatever_names_it_with_the_first_receipt_of_each_key(
+    stored: Settings, by: str
+) -> None:
+    store(stored, [SOLD, changed(CASE, conversions=(ROW,)), said(9, "k1"), said(3, "k1"), said(4, "")])
+    clickhouse = ClickHouse(stored)
+    found = adjust_rows.known(
+        clickhouse,
+        [CASE.transaction_id] if by == "transaction" else [],
+        ["A"] if by == "order" else [],
+        [ROW.conversion_id] if by == "conversion" else [],
+    )
+    clickhouse.close()
+    (row,) = found.of_transaction(CASE.transaction_id)
+    assert (row, [row]) == (found.conversion(ROW.conversion_id), found.of_order("A"))
+    assert (row.payout, row.payout_currency, row.adjusted_at) == (Decimal("4.00"), "USD", None)
+    assert {key: each.receipt_id for key, each in found.applied.items()} == {
+        (CASE.transaction_id, "k1"): f"{EPOCH}-3"
+    }
+
+
+def test_what_nothing_names_is_not_looked_for(stored: Settings) -> None:
+    clickhouse = ClickHouse(stored)
+    assert adjust_rows.known(clickhouse, [], [], []).applied == {}
+    clickhouse.close()
