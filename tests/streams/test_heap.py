@@ -1,11 +1,12 @@
 """What a process's threads take and free goes back: asked of a process of its own."""
 
+import argparse
 import subprocess
 import sys
 
 import pytest
 
-from streams import heap
+from streams import heap, worker
 
 LOOK = """
 import ctypes, threading
@@ -38,3 +39,12 @@ def test_many_threads_share_few_arenas():
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     heap.bound()
+
+
+def test_a_joiner_says_so_before_anything_else(monkeypatch: pytest.MonkeyPatch):
+    said: list[str] = []
+    monkeypatch.setattr(heap, "bound", lambda: said.append("bound"))
+    monkeypatch.setattr(worker.settings, "read", said.append)
+    monkeypatch.setattr(worker.lifetime, "run", lambda *_: said.append("run"))
+    worker.run(argparse.Namespace())
+    assert said == ["bound", "joiner", "run"]
