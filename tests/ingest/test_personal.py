@@ -29,7 +29,13 @@ def spellings(value: str) -> set[bytes]:
     hashes = {digest(text.encode()).hexdigest() for text in plain for digest in (hashlib.sha256, hashlib.md5)}
     return {
         text.lower().encode()
-        for text in {*plain, *map(quote, plain), *(urlencode({"": p})[1:] for p in plain), *hashes}
+        for text in {
+            *plain,
+            *map(quote, plain),
+            *(quote(quote(p)) for p in plain),
+            *(urlencode({"": p})[1:] for p in plain),
+            *hashes,
+        }
     }
 
 
