@@ -62,9 +62,10 @@ def decide_transaction(facts: Sequence[AnyFact], history: History) -> Decision:
     if any(map(makes, received)):
         transaction = transaction_of(received, history)
         for goal_id, statements in transaction.by_goal(received).items():
-            rows = _decide(transaction, goal_id, [one for one in statements if not one.test], decision.late)
-            rows += _decide(transaction, goal_id, [one for one in statements if one.test], decision.late)
-            _add(decision, goal_id, rows)
+            tests = [one for one in statements if one.test]
+            real = [one for one in statements if not one.test] if tests else statements
+            rows = _decide(transaction, goal_id, real, decision.late)
+            _add(decision, goal_id, rows + _decide(transaction, goal_id, tests, decision.late))
     return decision
 
 

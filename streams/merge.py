@@ -22,7 +22,9 @@ PROVEN_POSTBACK: Final = 4
 
 def makes(fact: AnyFact) -> bool:
     """Whether it may make a conversion: what an advertiser reports, or what the network itself creates."""
-    return isinstance(fact, OBSERVATIONS) or (isinstance(fact, Adjustment) and fact.action == "create")
+    if isinstance(fact, Adjustment):
+        return fact.action == "create"
+    return isinstance(fact, OBSERVATIONS)
 
 
 def trust(statement: AnyStatement) -> int:
