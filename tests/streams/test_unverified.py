@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
+from schemas import shared_id
 from schemas.transaction_id import Keyring
 from service import keys, rotation
 from service.kafka import Record
@@ -20,9 +21,11 @@ RING = Keyring({1: OLD, 2: NEW}, 2)
 STRANGER = Keyring({1: OLD, 2: b"a key that somebody made up" * 2}, 2)
 
 
-def told(keyring: Keyring, *, verified: bool = False, topic: str = "pixels") -> Record:
-    """A pixel as an edge that lacks key 2 ships it, of an ID that this ring signed."""
+def told(keyring: Keyring, *, verified: bool = False, topic: str = "pixels", own_id: str = "") -> Record:
+    """A pixel as an edge that lacks key 2 ships it, of an ID that this ring signed, or of its own."""
     fact = unverified_pixel(keyring, 7)
+    if own_id:
+        fact = msgspec.structs.replace(fact, transaction_id=own_id)
     if verified:
         fact = msgspec.structs.replace(fact, problems=())
     return Record(topic, 0, 7, NOON_MS, fact.transaction_id.encode(), msgspec.json.encode(fact))
@@ -35,6 +38,12 @@ def test_only_an_id_that_no_edge_verified_and_whose_signature_is_wrong_is_forged
         [genuine, verified, posted],
         [forged],
     )
+
+
+def test_a_derived_id_is_never_a_forgery_here_where_its_offer_may_have_a_key_of_its_own() -> None:
+    ring = Keyring({1: OLD}, 1, identifiers=b"the installation's secret")
+    pixel = told(RING, own_id=shared_id.derived(b"the offer's own key", 7, {"email": "a@b.example"}))
+    assert sorted_out([pixel], lambda: ring) == ([pixel], [])
 
 
 @pytest.mark.parametrize("keys", [None, Keyring({1: OLD}, 1)])
