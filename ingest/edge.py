@@ -19,6 +19,7 @@ from ingest.plan import Plan
 from ingest.refusals import Refusals, shown
 from ingest.request import Knowledge, Request
 from ingest.routes import LINK, NOWHERE, PATHS, Endpoint, Route
+from ingest.traces import Traces, page
 from schemas import times
 from schemas.decisions import Refusal
 from schemas.reasons import Reason
@@ -209,7 +210,7 @@ class Edge:
                 refusal_id=self._tools.draw(16).hex(),
                 at=times.from_ms(self._tools.clock_ms()),
                 edge=self._tools.edge,
-                path=clean(call.path)[:_MAX_PATH],
+                path=page(clean(call.path), Traces())[:_MAX_PATH],
                 outcome="unavailable" if ENDINGS[result.ending].outcome == "unavailable" else "refused",
                 reason=int(result.reason),
                 detail=result.detail,

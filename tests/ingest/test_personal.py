@@ -94,6 +94,7 @@ TARGETS = [
     "/pixel?" + urlencode({**SECRETS, E_MAIL: USER_NAME}),
     "/click?" + urlencode(SECRETS) + "&x=" + "y" * 9_000,
     f"/nowhere/{E_MAIL}?" + urlencode(SECRETS),
+    f"/of/{quote(E_MAIL)}/?x=" + "y" * 9_000,
 ]
 
 
