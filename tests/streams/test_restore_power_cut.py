@@ -81,7 +81,7 @@ def test_a_power_cut_while_a_state_is_restored_goes_on_from_an_earlier_position(
     for part in parts:
         keep(state, [part])
         sizes.append(write_ahead_log(state).stat().st_size)
-    for number, cut in enumerate(size + more for size in sizes[:-1] for more in (0, 1, 40)):
+    for number, cut in enumerate(size + more for size in sizes[:-1] for more in (0, 1, 40, 100)):
         shutil.copytree(state.path, tmp_path / f"{number}" / "0")
         os.truncate(tmp_path / f"{number}" / "0" / write_ahead_log(state).name, cut)
         found = Store(tmp_path / f"{number}").open(0)
