@@ -1,11 +1,12 @@
 """Ranges: long stretches of many partitions read one after another, by one client and in no group."""
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Self
 
 import confluent_kafka as ck
 
-from service.kafka.connection import AT_END, POLL_S, Look, connection, made, outage_of
+from service.kafka.connection import ASK_S, AT_END, POLL_S, Look, connection, made, outage_of
 from service.kafka.records import Record, record_of
 from service.settings import Settings
 
@@ -32,11 +33,15 @@ class Ranges:
             "auto.offset.reset": "earliest",
             "enable.partition.eof": True,
             "queued.max.messages.kbytes": _AHEAD_KIB,
+            "fetch.wait.max.ms": 10,  # what is held back at a log's end holds up the next range: 0.5 s
         }
         self._client = made(ck.Consumer, connection(settings, **more))
         self._look = Look(self._server, self._client)
 
     def __enter__(self) -> Self:
+        """The client knows all topics: else each costs it a second, the first time that it is read."""
+        with contextlib.suppress(ck.KafkaException):  # a broker that is away is waited for in `read`
+            self._client.list_topics(timeout=ASK_S)
         return self
 
     def __exit__(self, *_: object) -> None:
