@@ -42,7 +42,12 @@ class Logs(NamedTuple):
         return offset if offset <= self.end[partition] and partition not in self.replaced else 0
 
     def lacks_cases(self, number: int) -> bool:
-        """Whether facts of a partition number took effect, and yet `conversions` is empty."""
+        """Whether facts of a partition number took effect and are gone, and yet `conversions` is empty.
+
+        While all of them are there, what was sent can be decided from them again.
+        """
+        if not any(self.start[topic, number] for topic in FACTS):
+            return False
         emitted = EMITTED, number
         took_effect = any(self.effective((topic, number)) for topic in FACTS)
         known = emitted in self.committed and self.committed[emitted] <= self.end[emitted]

@@ -73,7 +73,7 @@ def missing(found: Logs, number: int, positions: Mapping[str, Position]) -> tupl
 def check(found: Logs, number: int, positions: Mapping[str, Position]) -> None:
     """Problem where facts of a partition number took effect, and neither a state nor `conversions` tells how.
 
-    Deciding them from what Kafka still has of them would send worse versions of right rows.
+    Deciding from what Kafka still has of them would send worse versions of right rows.
     """
     if found.lacks_cases(number) and not any(topic in positions for topic in FACTS):
         raise Problem(

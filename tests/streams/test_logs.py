@@ -120,15 +120,25 @@ def test_what_a_new_state_lacks_is_told_where_it_may_be_younger_than_what_is_kep
     assert gone({}, 50) == ["clicks/0: all 100 records are gone from Kafka"]
 
 
+CUT = LOGS._replace(start=LOGS.start | {PLACE: 20})  # retention took what was first
+
+
 @pytest.mark.parametrize(
     ("found", "positions"),
     [
-        (LOGS, {}),
-        (LOGS._replace(committed={PLACE: 60, (EMITTED, 0): 0}), {}),
-        (LOGS._replace(committed={PLACE: 60}, end=LOGS.end | {(EMITTED, 1): 1}), {}),
-        (LOGS._replace(committed={PLACE: 60}), STORED),
+        (CUT, {}),
+        (CUT._replace(committed={PLACE: 60, (EMITTED, 0): 0}), {}),
+        (CUT._replace(committed={PLACE: 60}, end=LOGS.end | {(EMITTED, 1): 1}), {}),
+        (CUT._replace(committed={PLACE: 60}), STORED),
+        (LOGS._replace(committed={PLACE: 60}), {}),
     ],
-    ids=["a first start", "nothing was ever sent", "conversions holds something", "a state tells it"],
+    ids=[
+        "first start",
+        "nothing was ever sent",
+        "conversions holds some",
+        "a state tells it",
+        "all is there",
+    ],
 )
 def test_a_state_is_restored_where_what_was_sent_is_known(found: Logs, positions: Mapping[str, Position]):
     restore.check(found, 0, positions)
@@ -136,11 +146,11 @@ def test_a_state_is_restored_where_what_was_sent_is_known(found: Logs, positions
 
 def test_no_state_is_made_of_facts_alone_whose_cases_are_lost():
     with pytest.raises(Problem, match="conversions is empty although the group has committed facts"):
-        restore.check(LOGS._replace(committed={PLACE: 60}), 0, {})
+        restore.check(CUT._replace(committed={PLACE: 60}), 0, {})
 
 
 async def test_such_a_joiner_ends_and_says_so(rig: Rig):
-    rig.logs = LOGS._replace(committed={PLACE: 60})
+    rig.logs = CUT._replace(committed={PLACE: 60})
     joiner = rig.joiner()
     assert await joiner.start_at(ASSIGNED) is None
     assert "what was sent is not known" in str(rig.failures[0])

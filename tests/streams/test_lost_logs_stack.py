@@ -174,8 +174,17 @@ def test_a_kafka_that_was_lost_is_filled_in_any_order_and_no_row_is_worse_meanwh
     never_falls(here)
 
 
-def test_without_state_and_without_what_was_sent_nothing_is_decided(here: Installation):
+def test_without_state_and_without_what_was_sent_all_is_decided_from_the_facts(here: Installation):
     lost(here, settled(here))
+    here.delete("conversions")
+    here.migrate()
+    here.joiner()
+    here.waits_for(lambda: here.final() == expected(STORY))
+
+
+def test_without_state_without_what_was_sent_and_without_all_facts_nothing_is_decided(here: Installation):
+    lost(here, settled(here))
+    emptied(here, "clicks")
     here.delete("conversions")
     here.migrate()
     joiner = here.joiner("looking", "30")
