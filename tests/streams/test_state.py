@@ -263,3 +263,9 @@ def test_a_directory_that_cannot_be_made_is_a_problem_that_names_it(tmp_path: Pa
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(Problem, match="file/joiner cannot be made: Not a directory; see ROUNDTRIP_DIR"):
         Store(tmp_path / "file" / "joiner")
+
+
+def test_a_bug_is_told_as_one_and_not_as_damage(store: Store):
+    """Else somebody would move a state away that is whole."""
+    with pytest.raises(AttributeError):
+        store.open(0).headers([None])  # type: ignore[list-item]
