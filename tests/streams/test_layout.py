@@ -17,7 +17,7 @@ MOMENTS = st.integers(-(1 << 62), 1 << 62)
 
 READERS = (
     *(layout.split_fact, layout.split_seen, layout.split_time, layout.split_numbered),
-    *(layout.visit_ms_of, layout.goal_of, layout.to_number),
+    *(layout.visit_ms_of, layout.split_case, layout.to_number),
     *(layout.unpack_position, layout.unpack_expired, layout.unpack_header, layout.unpack_emitted),
 )
 WRITTEN = (
@@ -36,7 +36,7 @@ def test_a_bundle_and_its_moment_are_read_back_from_their_keys(bundle: Bundle, a
     assert layout.split_time(layout.time_key(bundle, at_ms)) == (at_ms, bundle)
     assert layout.split_numbered(layout.numbered_key(at_ms, bundle)) == (at_ms, bundle)
     assert layout.visit_ms_of(layout.visit_key(bundle.transaction_id, layout.CLICK, at_ms, "r-1")) == at_ms
-    assert layout.goal_of(layout.case_key(bundle, at_ms)) == at_ms
+    assert layout.split_case(layout.case_key(bundle, at_ms)) == (bundle, at_ms)
 
 
 @given(BUNDLES, MOMENTS)
