@@ -44,7 +44,10 @@ def test_no_key_of_a_bundle_lies_beyond_the_end_of_its_start(bundle: Bundle, at_
     """Also where a part is nothing but 0xff, or a number ends with it."""
     for start, key in (
         (layout.header_key(bundle), layout.case_key(bundle, at_ms)),
-        (layout.statements_start(bundle), layout.statement_key(bundle, at_ms, "r-1")),
+        (
+            layout.statements_start(bundle),
+            layout.statements_start(bundle) + layout.number(at_ms) + b"r-1",
+        ),
         (layout.prefix(bundle.transaction_id), layout.time_key(bundle, at_ms)),
     ):
         assert start <= key < layout.end_of(start)
