@@ -68,6 +68,7 @@ class Restorer:
         self._turn = asyncio.Lock()  # one job from its start to its end, or a drop
         self._dropped = threading.Event()
         self._progress = Progress()
+        self._told_s = 0.0
 
     @property
     def partitions(self) -> int:
@@ -82,6 +83,7 @@ class Restorer:
         """These come back after those before them."""
         rows = [sum(span.end - span.start for span in job.spans) for job in jobs]
         self._progress.expect(rows, time.monotonic())
+        self._told_s = time.monotonic()
         self._jobs += jobs
         self._asked.set()
         if jobs:
@@ -116,9 +118,8 @@ class Restorer:
     async def _restore(self, job: Job) -> None:
         dropped = self._dropped
         reading = asyncio.ensure_future(asyncio.to_thread(self._read, job, dropped.is_set))
-        while not (await asyncio.wait({reading}, timeout=TELL_S))[0]:
-            log.info("restoring: %s", self.told())
-            await self._say(self.told())
+        while not (await asyncio.wait({reading}, timeout=self._quiet_s()))[0]:
+            await self._tell()
         await reading
         if dropped.is_set():
             return
@@ -129,6 +130,17 @@ class Restorer:
         self._show()
         if not self._jobs:
             log.warning("restored: %s", told)
+        elif not self._quiet_s():
+            await self._tell()
+
+    def _quiet_s(self) -> float:
+        """Until something is to be said again: whatever a partition takes, many short ones take long."""
+        return max(0.0, self._told_s + TELL_S - time.monotonic())
+
+    async def _tell(self) -> None:
+        self._told_s = time.monotonic()
+        log.info("restoring: %s", self.told())
+        await self._say(self.told())
 
     def _read(self, job: Job, dropped: Callable[[], bool]) -> None:
         """In a thread of its own."""

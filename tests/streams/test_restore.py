@@ -1,14 +1,17 @@
 """What a lost or stale state lacks, how it is read, and what interrupts it."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Self
 
 import msgspec
 import pytest
 from faust.types import TP
+from prometheus_client import CollectorRegistry
 
 from schemas import decisions
 from schemas.decisions import Case, encode
@@ -21,8 +24,10 @@ from streams.batch import Batch
 from streams.fence import boot_s
 from streams.joiner import Joiner
 from streams.layout import Bundle, Position
+from streams.metrics import Metrics
 from streams.progress import Progress
 from streams.restore import Span
+from streams.restorer import Job
 from streams.state import Changes, Partition
 from streams.store import Store
 from tests.streams.joining import (
@@ -385,6 +390,35 @@ async def test_who_looks_from_outside_sees_a_long_restore_go_on(
     await whole(joiner)
     run.cancel()
     await joiner.close()
+
+
+async def test_many_partitions_that_take_little_each_are_told_of_as_well(monkeypatch: pytest.MonkeyPatch):
+    """64 of 3 s take three minutes: without a word for a minute the worker would be ended as silent."""
+    now, said = [0.0], list[float]()
+    monkeypatch.setattr(restorer, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    async def say(_: str) -> None:
+        said.append(now[0])
+
+    def took() -> None:
+        now[0] += 3
+
+    async def whole(_: object) -> None:
+        pass
+
+    made = restorer.Restorer(
+        None,  # type: ignore[arg-type]
+        Metrics(CollectorRegistry()),
+        lambda *_: None,
+        whole,
+        say,
+        lambda _: contextlib.nullcontext(),  # type: ignore[arg-type,return-value]
+    )
+    run = asyncio.ensure_future(made.run())
+    made.begin([Job(SimpleNamespace(number=number, sync=took), ()) for number in range(10)])  # type: ignore[arg-type]
+    await until(lambda: not made.partitions)
+    assert said == [12.0, 24.0]
+    run.cancel()
 
 
 def test_a_notice_that_an_overtaken_state_still_had_to_send_counts_as_unsent(tmp_path: Path):
