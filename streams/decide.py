@@ -100,7 +100,9 @@ def _decide(
     if len(observations) < len(statements):
         adjustments = [one for one in statements if isinstance(one, Adjustment) and not makes(one)]
     whole = Share(
-        heard=within_limit([one for one in observations if one.receipt_id not in objections]),
+        heard=within_limit(
+            [transaction.weighed(one) for one in observations if one.receipt_id not in objections]
+        ),
         barred=within_limit([one for one in observations if one.receipt_id in objections]),
         adjustments=within_limit(adjustments),
     )

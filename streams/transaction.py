@@ -78,6 +78,15 @@ class Transaction(msgspec.Struct, frozen=True):
         offer = catalog.offer(own.offer_id)
         return objection(made, own, offer, catalog) if offer else None
 
+    def weighed(self, made: AnyStatement) -> AnyStatement:
+        """The statement as it weighs: what it proved of another advertiser is no proof here."""
+        if isinstance(made, Adjustment) or not made.proven_for:
+            return made
+        offer = self.offer(self.own(made), made)
+        if offer is None or offer.advertiser_id in made.proven_for:
+            return made
+        return msgspec.structs.replace(made, proven_by="", proven_for=())
+
     def credit(self, made: AnyStatement) -> Credit | None:
         """The visit that a conversion made by this statement is credited to."""
         return credit(self.visits.of(made), made, lambda visit: self.offer(visit, made))

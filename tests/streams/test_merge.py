@@ -155,3 +155,11 @@ def test_2_11_a_conversion_names_who_of_the_network_adjusted_it_last_when_and_wh
     released = adjustment(5, 5 * DAY, action="release", stated_by="Cleo", why="a mistake")
     found = conversion(click(), postback(2), first, last, released)
     assert (found.status, found.adjusted_by, found.adjusted_why) == ("approved", "Cleo", "a mistake")
+
+
+def test_2_12_another_advertisers_proof_weighs_nothing():
+    ours = postback(2, conversion_unique_id="A", **amount("50"))
+    theirs = postback(3, DAY, conversion_unique_id="B", proven_by="token", proven_for=(2,), **amount("9999"))
+    assert conversions(click(), ours, theirs)[0].conversion_unique_id == "A"
+    right = msgspec.structs.replace(theirs, proven_for=(1, 2))
+    assert conversions(click(), ours, right)[0].conversion_unique_id == "B"
