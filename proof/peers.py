@@ -6,6 +6,7 @@ from the first record to the last of so many. Everything is as the libraries com
 
 import asyncio
 import sys
+import tempfile
 import time
 from typing import Any, Final
 
@@ -56,8 +57,14 @@ async def by_aiokafka(kafka: str, topic: str, records: int) -> Took:
 
 async def by_faust(kafka: str, topic: str, records: int) -> Took:
     """An agent that counts."""
+    with tempfile.TemporaryDirectory() as directory:  # where Faust would keep tables
+        return await _by_faust(kafka, topic, records, directory)
+
+
+async def _by_faust(kafka: str, topic: str, records: int, directory: str) -> Took:
     app = faust.App(
         "roundtrip-peer",
+        datadir=directory,
         broker=f"kafka://{kafka}",
         value_serializer="raw",
         web_enabled=False,
