@@ -15,7 +15,7 @@ from schemas.facts import TYPES, AnyFact, Statement
 from schemas.topics import FACTS
 from schemas.transaction_id import Kind, kind
 
-FORMAT: Final = b"2"  # raised when keys or values change their meaning: an older state is then refused
+FORMAT: Final = b"3"  # raised when keys or values change their meaning: an older state is then refused
 
 CLICK: Final = b"c"
 IMPRESSION: Final = b"i"

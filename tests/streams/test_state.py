@@ -254,8 +254,8 @@ def test_two_processes_or_two_owners_in_one_cannot_have_one_partition(store: Sto
 
 def test_a_state_of_another_format_is_refused_with_what_to_do(store: Store, monkeypatch: pytest.MonkeyPatch):
     store.open(0).close()
-    monkeypatch.setattr("streams.layout.FORMAT", b"3")
-    with pytest.raises(Problem, match="format 2, this release reads 3; move it away"):
+    monkeypatch.setattr("streams.layout.FORMAT", b"4")
+    with pytest.raises(Problem, match="format 3, this release reads 4; move it away"):
         store.open(0)
 
 

@@ -1,8 +1,11 @@
--- Who of the network adjusted a conversion last, when and why; and the caller's key of an adjustment, by which
--- the same file applied twice is known.
+-- Who of the network adjusted a conversion last, when and why, and the caller's key of an adjustment, by which the
+-- same file applied twice is known. Whose secret or network a request proved itself with: another advertiser's proves
+-- nothing of this one's offers. Which statement spoke for what on a conversion, and which have no say and why: what
+-- `trace` tells.
 
 ALTER TABLE observation_facts
-    ADD COLUMN IF NOT EXISTS key String AFTER by_file;
+    ADD COLUMN IF NOT EXISTS key String AFTER by_file,
+    ADD COLUMN IF NOT EXISTS proven_for Array(UInt32) AFTER proven_by;
 
 ALTER TABLE cases
     MODIFY COLUMN conversions Array(Tuple(
@@ -65,7 +68,9 @@ ALTER TABLE cases
         catalog_version UInt32,
         adjusted_by String,
         adjusted_at Nullable(DateTime64(3, 'UTC')),
-        adjusted_why String));
+        adjusted_why String,
+        spoke Array(String),
+        unheard Array(String)));
 
 ALTER TABLE case_history
     MODIFY COLUMN conversions Array(Tuple(
@@ -128,14 +133,16 @@ ALTER TABLE case_history
         catalog_version UInt32,
         adjusted_by String,
         adjusted_at Nullable(DateTime64(3, 'UTC')),
-        adjusted_why String));
+        adjusted_why String,
+        spoke Array(String),
+        unheard Array(String)));
 
--- Its columns are those of the table when it was made.
+-- A pixel, iframe, postback or adjustment as received. Its columns are those of the table when it was made.
 CREATE OR REPLACE VIEW observations AS
 SELECT * FROM observation_facts FINAL;
 
--- A conversion as it stands now. case_number: the case's number, by affiliate identifiers only. adjusted_…: who of
--- the network adjusted it last, when and why.
+-- A conversion as it stands now. case_number: the case's number, by affiliate and derived identifiers only. adjusted_…:
+-- who of the network adjusted it last, when and why.
 CREATE OR REPLACE VIEW conversions AS
 SELECT
     c.conversion_id AS conversion_id,
@@ -203,6 +210,8 @@ SELECT
     c.adjusted_by AS adjusted_by,
     c.adjusted_at AS adjusted_at,
     c.adjusted_why AS adjusted_why,
+    c.spoke AS spoke,
+    c.unheard AS unheard,
     kafka_topic,
     kafka_partition,
     kafka_offset,
@@ -282,6 +291,8 @@ SELECT
     c.adjusted_by AS adjusted_by,
     c.adjusted_at AS adjusted_at,
     c.adjusted_why AS adjusted_why,
+    c.spoke AS spoke,
+    c.unheard AS unheard,
     kafka_topic,
     kafka_partition,
     kafka_offset,
