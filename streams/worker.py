@@ -32,6 +32,7 @@ RETRY_S: Final = 1.0
 JOIN_S: Final = 60.0  # a first join after an unclean stop waits for Kafka's session to end: 6 to 10 s
 LOOK_S: Final = 30.0  # for a topic made anew; most often a rebalance or the next fetch tells it at once
 EXPIRE_S: Final = 1.0  # a minute's worth of a partition leaves at once: 64 of them spread over a minute
+TRIM_S: Final = 10.0  # memory that is free and not given back grew by some 10 MB in that time
 STUCK_S: Final = 60.0  # a consumer that silently stops advancing is Faust's most reported fault
 _ASIDE: Final = "the rules failed on transactions: see this service's log, and the quarantine of reason 225"
 _LACKING: Final = "statements that were decided before are not here: see this service's log, and replay them"
@@ -127,6 +128,7 @@ class Worker:
         self._life.spawn(self._resume(), "waiting transactions")
         self._life.spawn(self._expire(), "expiry")
         self._life.spawn(self._look_at_logs(), "looking at the logs")
+        self._life.spawn(_trim_heap(), "giving memory back")
         self._life.spawn(joiner.assignment.restorer.run(), "restoring")
         log.info("joining; state in %s", self._settings.dir / "joiner")
 
@@ -226,6 +228,12 @@ async def joined(faust: Any, kafka: Outage, within_s: float = JOIN_S, pause_s: f
         elif time.monotonic() > limit:
             raise Problem(f"the consumer group was not joined in {within_s:.0f} s; start the joiner again")
         await asyncio.sleep(pause_s)
+
+
+async def _trim_heap() -> None:
+    while True:
+        await asyncio.sleep(TRIM_S)
+        await asyncio.to_thread(heap.trim)
 
 
 def _lasting(since: float, limit_s: float, what: str) -> str:
