@@ -43,6 +43,7 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     transactions: int
     live_s: int
     rate: int
+    backlog: int
     hot: int
     others: int
     sales: int
@@ -56,14 +57,14 @@ class Bench:
         self._directory = directory
         self.sizes = sizes
         self._loaded: tuple[JoinerStack, Bulk] | None = None
-        self._start_s = 0.0
+        self.start_s = 0.0
 
     def installed(self, name: str) -> JoinerStack:
         """An installation without facts."""
         partitions = self.sizes.partitions
         stack = JoinerStack(self._kafka, self._directory / name, prefix=f"{name}-", partitions=partitions)
         stack.install(catalogs())
-        self._start_s = self._start_s or joiner_costs.start_cost(stack)
+        self.start_s = self.start_s or joiner_costs.start_cost(stack)
         return stack
 
     def bulk(self, transactions: int) -> Bulk:
@@ -72,7 +73,7 @@ class Bench:
 
     def read(self, stack: JoinerStack, joiner: Joiner, facts: int, label: str) -> Spent:
         """What the joiner, just started, took to read all that was there before; its start is left out."""
-        meter = Meter(joiner, self._start_s)
+        meter = Meter(joiner, self.start_s)
         wait_caught_up(stack, joiner, label)
         return meter.spent(facts)
 
@@ -82,7 +83,7 @@ class Bench:
             count = self.sizes.transactions
             stack, bulk = self.installed("loaded"), self.bulk(count)
             with running(stack.joiner()) as joiner:
-                meter = Meter(joiner, self._start_s)
+                meter = Meter(joiner, self.start_s)
                 records = stack.produce(shown("transactions", count, with_sales(bulk, count)))
                 wait_caught_up(stack, joiner, "joined")
                 say(f"{count} transactions through Kafka: {meter.spent(records)}")
@@ -132,20 +133,25 @@ def measure_memory(bench: Bench) -> None:
         meter, facts = Meter(joiner), 0
         for second in range(sizes.live_s):
             began_s = time.monotonic()
-            facts += stack.produce(_live(bulk, sizes, second))
+            facts += stack.produce(_live(bulk, sizes, sizes.rate, second * sizes.rate))
             time.sleep(max(0.0, 1 - (time.monotonic() - began_s)))
         wait_caught_up(stack, joiner, "live")
         say(
             f"under live load: {meter.spent(facts)}, afterwards {resident(joiner) / MEGABYTE:.0f} MB,"
             f" {joiner_costs.size(joiner.directory) / MEGABYTE:.0f} MB on disk"
         )
+    stack.produce(_live(bulk, sizes, sizes.backlog, sizes.live_s * sizes.rate))
+    with running(stack.joiner()) as joiner:
+        meter = Meter(joiner, bench.start_s)
+        wait_caught_up(stack, joiner, "backlog")
+        say(f"a backlog after a stop: {meter.spent(sizes.backlog)}")
 
 
-def _live(bulk: Bulk, sizes: Sizes, second: int) -> Iterator[Outgoing]:
-    """New clicks, and orders on any transaction there ever was."""
-    start = sizes.transactions + second * sizes.rate
-    sales = round(sizes.rate * SALES)
-    yield from bulk.clicks(start, start + sizes.rate - sales)
+def _live(bulk: Bulk, sizes: Sizes, count: int, before: int) -> Iterator[Outgoing]:
+    """So many facts, after those before: new clicks, and orders on any transaction there ever was."""
+    start = sizes.transactions + before
+    sales = round(count * SALES)
+    yield from bulk.clicks(start, start + count - sales)
     for _ in range(sales):
         yield bulk.sale(random.randrange(sizes.transactions))
 
@@ -232,6 +238,7 @@ OPTIONS: Final = {
     "transactions": (1_000_000, "of `memory` and `restore`"),
     "live_s": (30, "seconds of live load of `memory`"),
     "rate": (2_000, "facts a second of that load"),
+    "backlog": (250_000, "facts that `memory` reads after a stop"),
     "hot": (2_000_000, "clicks of the hot affiliate of `hot`"),
     "others": (1_000_000, "other clicks of `hot`"),
     "sales": (10_000, "conversions that `hot` measures"),
