@@ -11,8 +11,8 @@ from schemas.topics import DAY_MS
 from schemas.transaction_id import Kind, kind, time_ms
 from service.kafka import Record
 from streams import layout
+from streams.contents import Contents
 from streams.layout import Bundle, Seen, Stored
-from streams.state import Partition
 
 Refuse = Callable[[Record, Reason, str], None]
 
@@ -86,7 +86,7 @@ def _arrival(record: Record, fact: AnyFact) -> Arrival:
 
 
 def sorted_out(
-    arrivals: Sequence[Arrival], state: Partition, decode: Callable[[str, bytes], AnyFact], refuse: Refuse
+    arrivals: Sequence[Arrival], state: Contents, decode: Callable[[str, bytes], AnyFact], refuse: Refuse
 ) -> Arrivals:
     """What is new and what is known, by receipt; the same receipt with other content was refused."""
     found = Arrivals()
@@ -104,7 +104,7 @@ def sorted_out(
     return found
 
 
-def _stored(state: Partition, key: bytes, decode: Callable[[str, bytes], AnyFact]) -> AnyFact | None:
+def _stored(state: Contents, key: bytes, decode: Callable[[str, bytes], AnyFact]) -> AnyFact | None:
     stored = state.fact(key)
     return None if stored is None else decode(*stored)
 

@@ -41,13 +41,14 @@ from schemas.reasons import Reason
 from service.kafka import Record
 from streams import arrival, damage, expiry, layout, persons, touching
 from streams.arrival import Arrival
+from streams.changes import Changes
 from streams.decide import CatalogMissing
 from streams.expiry import Clock
 from streams.layout import Bundle, Emitted, Header, Position
 from streams.quarantine import quarantined
 from streams.reading import Carried, Reading, carried, may_count, named
 from streams.sending import CaseKey, Place, Sending, Verdict, case_key_of, content_of
-from streams.state import Changes, Partition
+from streams.state import Partition
 
 MAX_STATEMENTS: Final = 10_000  # of one bundle; deciding so many takes about 0.1 s
 

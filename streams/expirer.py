@@ -18,8 +18,9 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from streams import expiry, layout, persons
+from streams.changes import Changes
 from streams.layout import Bundle, Expired, Header
-from streams.state import Changes, Partition
+from streams.state import Partition
 
 PIECE: Final = 5_000  # entries
 PIECE_S: Final = 0.03  # for which fetches wait, and then for the write. A slow disk makes pieces smaller

@@ -13,9 +13,9 @@ import msgspec
 from schemas import facts, times
 from schemas.facts import Statement
 from streams import damage, expiry, layout
+from streams.contents import Contents
 from streams.layout import Bundle, Emitted
 from streams.sending import Place
-from streams.state import Partition
 
 
 class Begun(msgspec.Struct):
@@ -76,7 +76,7 @@ class Gone(msgspec.Struct):
     next_ms: int
 
 
-def gone(state: Partition, bundle: Bundle, before_ms: int) -> Gone:
+def gone(state: Contents, bundle: Bundle, before_ms: int) -> Gone:
     """All cases that were over then, with what they were made of; and what was so old and made none."""
     cases = read(state.cases(bundle), state.path)
     past = {place: each for place, each in cases.items() if each.last_ms < before_ms}
@@ -111,7 +111,7 @@ def gone(state: Partition, bundle: Bundle, before_ms: int) -> Gone:
     )
 
 
-def _statements(state: Partition, bundle: Bundle) -> Iterable[tuple[bytes, Statement]]:
+def _statements(state: Contents, bundle: Bundle) -> Iterable[tuple[bytes, Statement]]:
     for key, (topic, value) in state.keyed_statements(bundle):
         try:
             fact = facts.decode(topic, value)
@@ -141,7 +141,7 @@ class _Told(msgspec.Struct):
 _told: Final = msgspec.json.Decoder(_Told).decode
 
 
-def _notices(state: Partition, bundle: Bundle, conversions: set[str]) -> list[tuple[str, bytes]]:
+def _notices(state: Contents, bundle: Bundle, conversions: set[str]) -> list[tuple[str, bytes]]:
     told = {name: damage.read(state.path, _told, value) for name, value in state.notices(bundle).items()}
     return [
         ("notices", layout.notice_key(bundle, name))

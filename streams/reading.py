@@ -14,15 +14,18 @@ Deciding from these gives what deciding from all facts would.
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
 from schemas import times
 from schemas.facts import AnyFact, Click, Impression, Statement
 from streams import credit, damage, expiry, layout
+from streams.contents import Contents
 from streams.layout import Bundle, Emitted
-from streams.state import Partition, Visits
+
+if TYPE_CHECKING:
+    from streams.scan import Visits
 
 MAX_VISITS: Final = 10_000  # of a random ID; one has one or two. The first by their time are read
 
@@ -67,7 +70,7 @@ class Carried(NamedTuple):
 class Reading:
     """What the decisions of one batch read: the state as it was before, and what the batch brought."""
 
-    def __init__(self, state: Partition, decode: Decode) -> None:
+    def __init__(self, state: Contents, decode: Decode) -> None:
         self._state = state
         self._stored: Visits | None = None  # most batches need none; and while there is one, no state closes
         self._decode = decode

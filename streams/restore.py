@@ -22,9 +22,10 @@ from service.errors import Problem
 from service.kafka import Record, Stretch
 from streams import expiry, layout, logs
 from streams.app import EMITTED, GROUP
+from streams.changes import Changes
 from streams.layout import Bundle, Emitted, Position
 from streams.logs import Logs
-from streams.state import Changes, Partition
+from streams.state import Partition
 
 log = logging.getLogger(__name__)
 

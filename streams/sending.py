@@ -11,9 +11,9 @@ from schemas.facts import Click, GoalId, Impression, TransactionId
 from schemas.wire import decoded
 from service.kafka import Outgoing
 from streams import layout
+from streams.changes import Changes
 from streams.layout import Bundle, Emitted
 from streams.names import case_number
-from streams.state import Changes
 
 _NO_TIME: Final = times.from_ms(0)
 

@@ -10,14 +10,14 @@ from typing import Final
 
 from schemas.facts import Click, Impression
 from streams import credit, layout
+from streams.contents import Contents
 from streams.layout import Bundle
-from streams.state import Partition
 
 AT_ONCE: Final = 200  # bundles that a batch decides because of late visits; of more each waits for its turn,
 # once, however many visits come meanwhile: else reading statements ahead of clicks would cost their product
 
 
-def bundles(state: Partition, transaction_id: str, visits: Sequence[Click | Impression]) -> list[Bundle]:
+def bundles(state: Contents, transaction_id: str, visits: Sequence[Click | Impression]) -> list[Bundle]:
     """What the state holds that these new visits may be credited with; each once."""
     found: dict[Bundle, None] = {}
     for type_, window_ms in ((Click, credit.CLICK_MS), (Impression, credit.VIEW_MS)):

@@ -26,6 +26,7 @@ MAY_ALSO = {"proof/churn.py": {"streams"}}
 # The joiner's modules that speak to Faust (most only name a partition as it does) and to aiokafka.
 FAUSTS = ("app", "assignment", "client", "commit", "fetch", "joiner", "places", "ties", "transport")
 AIOKAFKAS = ("app", "assignor", "client", "commit", "fence", "transport")
+ROCKS = ("contents", "scan", "state", "store")  # and those that speak to RocksDB
 
 # An outside library and the files that may name it; a name that ends with / is a folder.
 DOORS = {
@@ -34,7 +35,7 @@ DOORS = {
     "faust": {*(f"streams/{name}.py" for name in FAUSTS), "proof/peers.py"},
     "mode": {"streams/commit.py"},
     "aiokafka": {*(f"streams/{name}.py" for name in AIOKAFKAS), "proof/peers.py"},
-    "rocksdict": {"streams/state.py", "streams/store.py", "sinks/memory.py"},
+    "rocksdict": {*(f"streams/{name}.py" for name in ROCKS), "sinks/memory.py"},
     "aiohttp": {"service/health.py", "ingest/", "sinks/dial.py", "console/web.py", "proof/"},
     "prometheus_client": {"service/", "ingest/", "streams/", "sinks/", "console/lookout.py"},
     "ua_parser": {"ingest/"},
@@ -80,6 +81,7 @@ PURE = (
     "console/silence.py",
     "console/adjust_plan.py",
     "console/catalog_changes.py",
+    "streams/changes.py",
     "streams/dealing.py",
     "streams/decide.py",
     "streams/transaction.py",
@@ -95,6 +97,7 @@ PURE = (
     "streams/terms.py",
     "streams/notices.py",
     "streams/progress.py",
+    "streams/unsent.py",
     "sinks/bisect.py",
     "proof/expected.py",
     "proof/ledger.py",

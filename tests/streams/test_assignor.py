@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from schemas.topics import FACTS
 from streams import reach
 from streams.assignor import Assignor
+from streams.changes import Changes
 from streams.dealing import Member, deal, pack, unpack
 from streams.layout import Position
-from streams.state import Changes
 from streams.store import Store
 
 TOPICS = (*FACTS, "conversions")

@@ -12,8 +12,9 @@ import pytest
 
 from service.kafka import Outgoing
 from streams.batch import Batch
+from streams.changes import Changes
 from streams.layout import Bundle, Position
-from streams.state import Changes, Partition
+from streams.state import Partition
 from streams.store import Store
 from tests.streams.joining import NOON_MS, click, decide, postback, record
 from tests.streams.rig import Rig, fetch

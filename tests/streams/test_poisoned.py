@@ -15,8 +15,9 @@ from schemas import facts
 from service.errors import Problem
 from service.kafka import Outgoing
 from streams import layout
+from streams.changes import Changes
 from streams.layout import Bundle, Emitted, Header, Position
-from streams.state import FAMILIES, Changes, Partition
+from streams.state import FAMILIES, Partition
 from streams.store import Busy, Store
 from tests.streams.installation import Installation, JoinerProcess, expected, story
 from tests.streams.joining import click, postback

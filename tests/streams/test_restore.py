@@ -21,6 +21,7 @@ from service.kafka import Record, Stretch
 from streams import placement, restore, restorer
 from streams.app import EMITTED, READ
 from streams.batch import Batch
+from streams.changes import Changes
 from streams.fence import boot_s
 from streams.joiner import Joiner
 from streams.layout import Bundle, Position
@@ -28,7 +29,7 @@ from streams.metrics import Metrics
 from streams.progress import Progress
 from streams.restore import Span
 from streams.restorer import Job
-from streams.state import Changes, Partition
+from streams.state import Partition
 from streams.store import Store
 from tests.streams.joining import (
     NOON_MS,

@@ -9,8 +9,9 @@ from schemas import facts, times
 from service.errors import Problem
 from service.kafka import Outgoing
 from streams import layout
+from streams.changes import Changes
 from streams.layout import Bundle, Emitted, Header, Position, Stored
-from streams.state import Changes, Partition
+from streams.state import Partition
 from streams.store import Busy, Store
 from tests.streams.joining import NOON_MS, TOPICS, click, postback
 

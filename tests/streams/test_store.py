@@ -7,8 +7,8 @@ import pytest
 from rocksdict import WriteBatch
 
 from streams import store
+from streams.changes import Changes
 from streams.layout import Stored
-from streams.state import Changes
 from streams.store import Store
 
 

@@ -19,9 +19,10 @@ from service.errors import Problem
 from service.kafka import Outgoing, Record
 from streams import batch, layout
 from streams.batch import Batch, Decide, Tally
+from streams.changes import Changes
 from streams.decide import Decision, decide_transaction
 from streams.layout import Bundle, Emitted, Header
-from streams.state import Changes, Partition
+from streams.state import Partition
 from tests.streams.joining import (
     NOON_MS,
     Verdict,
