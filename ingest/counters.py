@@ -73,6 +73,11 @@ class Counters:
             "1 while the file of keys cannot be taken, and the keys of before are in force",
             registry=registry,
         )
+        self._secrets_missing = Gauge(
+            "roundtrip_secrets_missing",
+            "Secrets that the catalog names and that are not at hand here",
+            registry=registry,
+        )
         self.unwritten = Counter(
             "roundtrip_refusals_unwritten", "Refusals above the rate of their topic", registry=registry
         )
@@ -91,6 +96,10 @@ class Counters:
     def watch_keys(self, problem: Callable[[], str]) -> None:
         """What is wrong with the file of keys is told, too."""
         self._keys_refused.set_function(lambda: float(bool(problem())))
+
+    def watch_secrets(self, missing: Callable[[], int]) -> None:
+        """What the catalog's references lack is told, too."""
+        self._secrets_missing.set_function(missing)
 
     def ended(self, endpoint: Endpoint, result: Result, took_s: float) -> None:
         """One request more."""

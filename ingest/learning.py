@@ -36,6 +36,7 @@ def learn(lifetime: Lifetime, edge: Edge, counters: Counters, health: Health) ->
     health.note("keys", lambda: watch.problem)
     health.note("secrets", lambda: secrets.problem or _keyless(edge.known))
     counters.watch_keys(lambda: watch.problem)
+    counters.watch_secrets(lambda: secrets.missing)
 
 
 def _keyless(known: Knowledge | None) -> str:

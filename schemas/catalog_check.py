@@ -62,7 +62,7 @@ def _published(catalog: Catalog) -> Catalog:
 
 
 def _without_token(advertiser: Advertiser) -> Advertiser:
-    token = catalog_secrets.published_token(advertiser.id, advertiser.postback.token)
+    token = catalog_secrets.published_token(advertiser.postback.token)
     return msgspec.structs.replace(
         advertiser, postback=msgspec.structs.replace(advertiser.postback, token=token)
     )

@@ -19,7 +19,7 @@ LOOK_S = 5.0
 class References:
     """The secrets behind the references that were named last, as far as they could be read.
 
-    problem: which cannot be had, by place and never by content; empty: all are there.
+    problem: which cannot be had, by place and never by content; empty: all are there. missing: how many.
     """
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
@@ -27,6 +27,7 @@ class References:
         self._named: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
         self._known: dict[str, bytes] = {}
         self.problem = ""
+        self.missing = 0
 
     def get(self, reference: str) -> bytes | None:
         """The secret; None where it is not at hand."""
@@ -69,6 +70,7 @@ class References:
         return secret
 
     def _complain(self, faults: Collection[str]) -> None:
+        self.missing = len(faults)
         problem = "; ".join(faults)
         if problem != self.problem:
             if problem:

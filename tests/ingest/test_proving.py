@@ -1,6 +1,7 @@
 """Proof: what a request shows, whose it is, and what is said where it shows too little."""
 
 import json
+from hashlib import sha256
 from urllib.parse import urlencode
 
 import pytest
@@ -9,8 +10,8 @@ from msgspec.structs import replace
 from ingest import proving
 from ingest.proving import Proofs
 from ingest.request import Knowledge
-from schemas import signature
-from schemas.catalog import Advertiser, Key, PostbackProofs
+from schemas import catalog_secrets, signature
+from schemas.catalog import Advertiser, Catalog, Key, PostbackProofs
 from schemas.catalog_secrets import published_token
 from schemas.facts import Observation
 from tests.ingest.fakes import CATALOG, KNOWN, NOW_MS, Bench, get, new_id
@@ -22,7 +23,7 @@ SHOP = PostbackProofs(
     keys=tuple(
         Key(id=name, secret=f"env:{where}") for name, where in (("k1", "K1"), ("k.2", "K2"), ("gone", "GONE"))
     ),
-    token=published_token(1, TOKEN),
+    token=published_token(TOKEN),
     allow_from=("203.0.113.0/24", "2001:db8::/32"),
 )
 BOOKS = PostbackProofs(token="file:/t", allow_from=("203.0.113.64/26",))  # noqa: S106  where it lies
@@ -84,7 +85,7 @@ async def test_a_token_behind_a_reference_is_the_secret_there(alias: str) -> Non
 
 
 async def test_a_token_of_two_advertisers_is_both_s() -> None:
-    both = replace(BOOKS, token=published_token(2, TOKEN))
+    both = replace(BOOKS, token=published_token(TOKEN))
     known = knowing(SHOPS.catalog.catalog.advertisers[0], Advertiser(id=2, name="B", postback=both))
     assert await proven(urlencode({**OWN, "security_token": TOKEN}), known=known) == ("token", (1, 2))
 
@@ -97,7 +98,7 @@ async def test_another_advertiser_s_token_proves_nothing_for_the_one_that_is_nam
     )
 
 
-@pytest.mark.parametrize("token", ["wrong", "sha256:" + "0" * 64, "file:/t", published_token(1, TOKEN), "ü"])
+@pytest.mark.parametrize("token", ["wrong", "sha256:" + "0" * 64, "file:/t", published_token(TOKEN), "ü"])
 async def test_a_wrong_token_is_a_problem_and_the_fact_is_kept(token: str) -> None:
     fact, problems = await shown(urlencode({**OWN, "security_token": token}))
     assert (fact.proven_by, fact.proven_for, problems) == (*NOTHING, ["security_token: wrong token"])
@@ -257,13 +258,52 @@ async def test_neither_token_nor_signature_lie_in_the_journal() -> None:
     assert query.rpartition(".")[2].encode() not in written
 
 
-async def test_a_flood_of_made_up_tokens_does_not_grow_what_is_remembered(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+CLAIM = proving.Claim([], {}, None, "", NOW_MS, is_server=True)
+
+
+def salted(advertiser_id: int) -> str:
+    """The token as earlier catalogs published it."""
+    return (
+        "sha256:"
+        + sha256(b"roundtrip token of advertiser %d:%b" % (advertiser_id, TOKEN.encode())).hexdigest()
+    )
+
+
+def test_a_made_up_token_is_held_against_no_advertiser_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it costs does not grow with the advertisers: else a flood of them would."""
+    held: list[int] = []
+    compared = catalog_secrets.matches_token
+    monkeypatch.setattr(
+        catalog_secrets, "matches_token", lambda *given: held.append(given[0]) or compared(*given)
+    )
+    many = [
+        Advertiser(id=n, name="A", postback=PostbackProofs(token=published_token(f"the token of {n}")))
+        for n in range(1, 101)
+    ]
+    proofs = Proofs(Catalog(advertisers=(*many, replace(many[0], id=101, postback=BOOKS))), SECRETS.get)
+    for made_up in ("made up", published_token("the token of 1"), "file:/t", "", "\ud800"):
+        assert proofs.of(CLAIM._replace(values={"security_token": made_up}), []).proven_by == ""
+    assert held == []
+    for token, owner in (("the token of 70", 70), (FILED, 101)):
+        assert proofs.of(CLAIM._replace(values={"security_token": token}), []).proven_for == (owner,)
+    assert held == [70, 101], "who is found is held against the token itself, in constant time"
+
+
+def test_a_token_that_an_earlier_catalog_published_proves_beside_one_of_today() -> None:
+    def of(n: int, token: str) -> Advertiser:
+        return Advertiser(id=n, name="A", postback=PostbackProofs(token=token))
+
+    advertisers = (of(1, published_token(TOKEN)), of(2, salted(2)), of(3, salted(4)))
+    proofs = Proofs(Catalog(advertisers=advertisers), SECRETS.get)
+    for _ in range(2):
+        assert proofs.of(CLAIM._replace(values={"security_token": TOKEN}), []).proven_for == (1, 2)
+
+
+def test_a_flood_of_made_up_tokens_does_not_grow_what_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proving, "_REMEMBERED", 10)
-    proofs = Proofs(SHOPS.catalog.catalog, SECRETS.get)
-    claim = proving.Claim([], {}, None, "", NOW_MS, is_server=True)
+    shop = Advertiser(id=1, name="A", postback=PostbackProofs(token=salted(1)))
+    proofs = Proofs(Catalog(advertisers=(shop,)), SECRETS.get)
     for n in range(100):
-        proofs.of(claim._replace(values={"security_token": f"made up {n}"}), [])
+        proofs.of(CLAIM._replace(values={"security_token": f"made up {n}"}), [])
     assert len(proofs._owners) <= 10
-    assert proofs.of(claim._replace(values={"security_token": TOKEN}), []).proven_for == (1,)
+    assert proofs.of(CLAIM._replace(values={"security_token": TOKEN}), []).proven_for == (1,)
