@@ -250,6 +250,7 @@ TYPES: dict[str, type[AnyFact]] = {
     "postbacks": Postback,
     "adjustments": Adjustment,
 }
+TOPIC_OF: Final = {kind: topic for topic, kind in TYPES.items()}
 
 _IDS: Final = re.compile("[0-9a-z]{23}-[0-9]{1,19} [0-9A-Za-z]+").fullmatch  # as above; once for both
 _ENCODER = msgspec.json.Encoder()

@@ -18,7 +18,7 @@ from service.errors import Unavailable
 from service.settings import Settings
 from streams import storing
 from streams.assignment import Assignment
-from streams.batch import Decide
+from streams.attempt import Decide
 from streams.expirer import STEP_MS, Expirer
 from streams.fence import Fenced
 from streams.fetch import Fetch

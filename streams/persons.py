@@ -10,10 +10,11 @@ from typing import Final
 
 import msgspec
 
-from schemas import facts, times
-from schemas.facts import Statement
-from streams import damage, expiry, layout
+from schemas import times
+from schemas.facts import AnyFact, Statement
+from streams import damage, expiry, known, layout
 from streams.contents import Contents
+from streams.known import Sent
 from streams.layout import Bundle, Emitted
 from streams.sending import Place
 
@@ -56,6 +57,16 @@ def over(cases: Mapping[Place, Emitted], path: Path, time_ms: int) -> dict[Place
         return {}
     before_ms = time_ms - expiry.STATEMENTS_KEPT_MS
     return {place: each for place, each in read(cases, path).items() if each.last_ms < before_ms}
+
+
+def live(sent: Sent, stored: list[AnyFact], path: Path, time_ms: int) -> tuple[Sent, list[AnyFact]]:
+    """What was sent that may change, and what that may be made of; the rest stands, with its facts."""
+    past = over(sent.cases, path, time_ms)
+    if not past:
+        return sent, stored
+    made = receipts(past.values())
+    left = {place: case for place, case in sent.cases.items() if place not in past}
+    return Sent(left, sent.notices), [fact for fact in stored if fact.receipt_id not in made]
 
 
 def receipts(cases: Iterable[Standing]) -> set[str]:
@@ -112,11 +123,8 @@ def gone(state: Contents, bundle: Bundle, before_ms: int) -> Gone:
 
 
 def _statements(state: Contents, bundle: Bundle) -> Iterable[tuple[bytes, Statement]]:
-    for key, (topic, value) in state.keyed_statements(bundle):
-        try:
-            fact = facts.decode(topic, value)
-        except facts.Malformed as error:
-            raise damage.problem(state.path, error) from error
+    for key, stored in state.keyed_statements(bundle):
+        fact = known.fact(state.path, *stored)
         if isinstance(fact, Statement):
             yield key, fact
 

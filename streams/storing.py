@@ -12,7 +12,8 @@ from schemas.reasons import Reason
 from service.kafka import Record
 from streams import layout, logs, placement, restore, unverified
 from streams.app import EMITTED
-from streams.batch import Batch, Decide
+from streams.attempt import Decide
+from streams.batch import Batch
 from streams.layout import Position
 from streams.metrics import Metrics
 from streams.state import Partition
@@ -92,7 +93,7 @@ class Storing:
                 "%d transactions stay as they were sent: the state lacks statements that they were decided by"
                 " (%s). %s",
                 batch.tally.lacking,
-                batch.lacking,
+                batch.lacking[0],
                 logs.GIVE_AGAIN,
             )
         self._metrics.count(batch.tally)

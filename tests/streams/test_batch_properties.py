@@ -45,7 +45,6 @@ from tests.streams.joining import NOON_MS, content
 RANDOM, DERIVED, AFFILIATE = "06cv" + "0" * 28, "d" + "0" * 31, "a" + "0" * 31
 HISTORY = history(CATALOG, with_goal(LEAD, repeat="once"))
 BEFORE = history()  # the second catalog has not come yet
-TOPIC = {**dict(zip(facts.TYPES.values(), facts.TYPES, strict=True))}
 Key = tuple[str, int, str]
 
 MOMENTS = st.sampled_from(
@@ -179,7 +178,7 @@ class Worker:
 
 def record(fact: AnyFact) -> Record:
     return Record(
-        TOPIC[type(fact)], 0, 0, NOON_MS + 40 * DAY, fact.transaction_id.encode(), facts.encode(fact)
+        facts.TOPIC_OF[type(fact)], 0, 0, NOON_MS + 40 * DAY, fact.transaction_id.encode(), facts.encode(fact)
     )
 
 

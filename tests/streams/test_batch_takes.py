@@ -13,9 +13,11 @@ from schemas.reasons import Reason
 from schemas.topics import DAY_MS
 from service.kafka import Outgoing, Record
 from streams import layout, touching
-from streams.batch import Batch, Decide, Tally
+from streams.attempt import Decide
+from streams.batch import Batch
 from streams.layout import Bundle, Header, Position
 from streams.state import Partition
+from streams.tally import Tally
 from tests.streams.joining import (
     NOON_MS,
     Verdict,

@@ -26,7 +26,6 @@ from tests.streams.joining import NOON_MS, cases, click, content, decide, last_c
 
 DAY = 86_400_000
 IN_2099 = "2099-01-01T00:00:00.000Z"
-TOPIC_OF = {kind: topic for topic, kind in facts.TYPES.items()}
 
 
 def at(day: float) -> dict[str, str]:
@@ -38,7 +37,7 @@ def record(fact: AnyFact, day: float) -> Record:
     """The fact as the broker appended it on a day."""
     appended_ms = NOON_MS + int(day * DAY)
     key, value = fact.transaction_id.encode(), facts.encode(fact)
-    return Record(TOPIC_OF[type(fact)], 0, 0, appended_ms, key, value)
+    return Record(facts.TOPIC_OF[type(fact)], 0, 0, appended_ms, key, value)
 
 
 def absorbed(state: Partition, *given: AnyFact, rules: object = decide) -> list[Outgoing]:

@@ -24,7 +24,6 @@ from tests.streams.joining import cases, quarantines
 
 PERSON: dict[str, Any] = {"transaction_id": "d" + "0" * 31}
 RULES = partial(decide_transaction, history=shop.history())
-TOPIC_OF = {kind: topic for topic, kind in facts.TYPES.items()}
 
 
 @pytest.fixture
@@ -57,7 +56,7 @@ def applied(state: Partition, made: Batch) -> list[Outgoing]:
 
 def record(fact: AnyFact) -> Record:
     key = fact.transaction_id.encode()
-    return Record(TOPIC_OF[type(fact)], 0, 0, CLICKED_MS + 999 * DAY, key, facts.encode(fact))
+    return Record(facts.TOPIC_OF[type(fact)], 0, 0, CLICKED_MS + 999 * DAY, key, facts.encode(fact))
 
 
 def expired(state: Partition, day: float) -> None:

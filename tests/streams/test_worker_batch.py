@@ -17,12 +17,14 @@ from schemas.facts import AnyFact
 from schemas.reasons import Reason
 from service.errors import Problem
 from service.kafka import Outgoing, Record
-from streams import batch, layout
-from streams.batch import Batch, Decide, Tally
+from streams import lateness, layout
+from streams.attempt import Decide
+from streams.batch import Batch
 from streams.changes import Changes
 from streams.decide import Decision, decide_transaction
 from streams.layout import Bundle, Emitted, Header
 from streams.state import Partition
+from streams.tally import Tally
 from tests.streams.joining import (
     NOON_MS,
     Verdict,
@@ -181,7 +183,7 @@ def test_a_quarantined_record_keeps_the_receipt_that_can_still_be_read(state: Pa
 
 
 def test_what_one_transaction_can_make_us_read_is_bounded(state: Partition, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(batch, "MAX_STATEMENTS", 3)
+    monkeypatch.setattr(lateness, "MAX_STATEMENTS", 3)
     records = [record(postback(sequence=each)) for each in range(1, 6)]
     sent, tally = absorbed(state, records)
     assert [each.reason for each in quarantines(sent)] == [Reason.TOO_MANY_OBSERVATIONS] * 2
