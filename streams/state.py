@@ -1,10 +1,10 @@
 """The joiner's state: one RocksDB for each partition number, in which a batch changes all or nothing."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from threading import Lock
-from typing import Final
+from typing import Final, TypeVar
 
 from rocksdict import Rdict, WriteBatch, WriteOptions
 
@@ -28,6 +28,8 @@ _WRITE_KEY: Final = b"write:"
 _EXPIRED_KEY: Final = b"expired"
 _WRITES: Final = 20_000  # whose numbers are kept: more than lie in WALs. Reading them takes 8 ms
 
+T = TypeVar("T")
+
 
 @damage.told
 class Partition(Contents):
@@ -37,7 +39,7 @@ class Partition(Contents):
     """
 
     def __init__(
-        self, number: int, db: Rdict, path: Path, written: Callable[["Partition"], None] = lambda _: None
+        self, number: int, db: Rdict, path: Path, written: Callable[[], None] = lambda: None
     ) -> None:
         """written: told after each write; returns when more may be written."""
         super().__init__(path, {name: db.get_column_family(name) for name in FAMILIES})
@@ -94,7 +96,7 @@ class Partition(Contents):
             batch.put(key, value, handle["outbox"])
         self._forget_sent(batch)
         self._write(batch, self._synced if synced else self._unsynced)
-        self._written(self)
+        self._written()
         self._unsent.written(changes.outbox)
         self.positions |= changes.positions
         self.expired = changes.expired or self.expired
@@ -121,14 +123,34 @@ class Partition(Contents):
                 end = next(self._scan("seen", kind), (layout.end_of(kind), b""))[0]
                 self._family["seen"].compact_range(kind, end)
 
+    # For any thread
+
     def touch(self) -> None:
         """RocksDB has looked whether this partition is to be flushed: it does so before each write."""
-        self._db.put(_FORMAT_KEY, layout.FORMAT)
+        self._asked(lambda: self._db.put(_FORMAT_KEY, layout.FORMAT))
 
-    @property
+    def held_bytes(self) -> int:
+        """How much of what was written is in memory and not yet on its way to the files."""
+        return self._counted("rocksdb.cur-size-active-mem-table", self._family)
+
     def is_flushing(self) -> bool:
         """Whether something that was written waits for the disk."""
-        return bool(self._family["facts"].property_int_value("rocksdb.num-immutable-mem-table"))
+        return self._counted("rocksdb.num-immutable-mem-table", ("facts", "cases")) > 0
+
+    def _counted(self, property_name: str, families: Iterable[str]) -> int:
+        read = Rdict.property_int_value
+        return (
+            self._asked(lambda: sum(read(self._family[name], property_name) or 0 for name in families)) or 0
+        )
+
+    def _asked(self, ask: Callable[[], T]) -> T | None:
+        """Nothing where this is being closed, or its disk reclaimed: that may last, and others go on."""
+        if not self._reclaiming.acquire(blocking=False):
+            return None
+        try:
+            return ask() if self._db is not None else None
+        finally:
+            self._reclaiming.release()
 
     def _note_reach(self) -> None:
         reach.note(self.path, (position.offset for position in self.positions.values()))

@@ -19,7 +19,7 @@ from streams import damage
 from streams.state import FAMILIES, Partition
 
 _CACHE_BYTES: Final = 64 << 20  # read cache, index and filter blocks of all partitions of a process
-_MEMTABLE_BYTES: Final = 32 << 20  # what all partitions together may hold before a flush
+_MEMTABLE_BYTES: Final = 28 << 20  # what all partitions together may hold before a flush
 _UNFLUSHED_BYTES: Final = 48 << 20  # and with what is being flushed, before who writes waits for that
 _FLUSH_S: Final = 5.0  # so long at the most: a disk that fails is told by the next write
 _LOOK_S: Final = 0.005
@@ -47,9 +47,8 @@ class Store:
             raise Problem(f"{directory} cannot be made: {error.strerror}; see ROUNDTRIP_DIR") from error
         # Of the usual cache each of 64 shards takes 1 MiB: a larger block is read and unpacked at each look.
         self._cache = Cache.new_hyper_clock_cache(_CACHE_BYTES, 0)
-        self._memtables = WriteBufferManager(
-            _MEMTABLE_BYTES, False
-        )  # from 7/8 of it on who writes is flushed
+        self._memtables = WriteBufferManager(_UNFLUSHED_BYTES, False)
+        self._partitions: dict[int, Partition] = {}
 
     def open(self, number: int) -> Partition:
         """The state of a partition number, made if there is none; Busy while somebody else has it open."""
@@ -58,7 +57,8 @@ class Store:
         try:
             path.mkdir(parents=True, exist_ok=True)
             db = Rdict(str(path), self._options(), column_families=families)
-            return Partition(number, db, path, self._written)
+            self._partitions[number] = Partition(number, db, path, self._written)
+            return self._partitions[number]
         except Exception as error:  # as in damage.py: RocksDB raises no other; what is not its is raised on
             if f"{path}/LOCK" in str(error):
                 raise Busy(f"state {path} is in use by another process; end that one first") from error
@@ -66,17 +66,21 @@ class Store:
                 raise damage.problem(path, error) from error
             raise
 
-    def _written(self, partition: Partition) -> None:
-        """Where memory is short, the partition's writes are on their way to the disk, and not far from it.
+    def _written(self) -> None:
+        """Where memory is short, the partition that holds most is on its way to the disk.
 
-        RocksDB flushes a partition only before the next write to it: what a backlog left in each of 64 came
-        to 86 MB. Its own way to wait would wait for ever for what lies in those that nobody writes to.
+        RocksDB itself flushes who writes, before its next write: what a backlog left in each of 64 partitions
+        came to 86 MB, and where others held it all, each write of 4 became files of its own, at twice the
+        cost. None of its calls flushes all families of another: that looks while the limit is passed.
         """
         if self._memtables.get_usage() < _MEMTABLE_BYTES:
             return
-        partition.touch()
+        most = max(list(self._partitions.values()), key=Partition.held_bytes)
+        self._memtables.set_buffer_size(1)
+        most.touch()
+        self._memtables.set_buffer_size(_UNFLUSHED_BYTES)
         limit_s = time.monotonic() + _FLUSH_S
-        while self._memtables.get_usage() > _UNFLUSHED_BYTES and partition.is_flushing:
+        while self._memtables.get_usage() >= _UNFLUSHED_BYTES and most.is_flushing():
             if time.monotonic() > limit_s:
                 return
             time.sleep(_LOOK_S)
