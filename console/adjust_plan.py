@@ -1,7 +1,7 @@
 """What adjustments would change, line by line, as ClickHouse shows the conversions now. Pure.
 
-A forecast for people: the joiner decides (docs/rules.md 1.13, 5.10, 7.1). What cannot be told here is said to
-be open, and is in no sum.
+A forecast for people: the joiner decides (docs/rules.md 1.13, 5.10, 7.1, 7.2). What cannot be told here is
+said to be open, and is in no sum.
 """
 
 import hashlib
@@ -180,17 +180,18 @@ class Plan:
     def _changed(self, line: Line, sent: dict[str, str], stated: Stated, row: Row) -> Effect:
         """The row after it, and the difference; the row moves on."""
         before = msgspec.structs.replace(row)
-        row.status = stated.status or row.status
+        row.status = (stated.status if row.credited_by else "") or row.status
         is_open = stated.amount is not None and not self._reprice(row, stated) and _is_owed(row)
         for side in SIDES:
             is_open |= not _owe(row, before, side, getattr(stated, side))
         changed = [_difference(row, before, side) for side in SIDES]
         amounts = tuple(each for each in changed if each and not is_open)
         says = _says(row, before, amounts)
+        unchanged = "as it is" if row.credited_by else "as it is until its click arrives"
         return Effect(
             number=line.number,
             kind="changes" if says or is_open else "same",
-            told=f"{_called(row)}: {says or 'as it is'}{_OPEN if is_open else ''}",
+            told=f"{_called(row)}: {says or unchanged}{_OPEN if is_open else ''}",
             sent=sent,
             conversion_id=row.conversion_id,
             before=before.status,

@@ -7,10 +7,10 @@ from schemas.reasons import Reason
 
 # reason -> the clause of the ladder (rule 7) that gives it; a test compares it with the rules' page
 LADDER: Final[Mapping[Reason, str]] = {
-    Reason.ADJUSTMENT: "7.1",
-    Reason.UPDATED_BY_UPLOAD: "7.1",
-    Reason.CREATED_BY_UPLOAD: "7.1",
-    Reason.AWAITING_CLICK: "7.2",
+    Reason.AWAITING_CLICK: "7.1",
+    Reason.ADJUSTMENT: "7.2",
+    Reason.UPDATED_BY_UPLOAD: "7.2",
+    Reason.CREATED_BY_UPLOAD: "7.2",
     Reason.WRONG_PROTOCOL: "7.3",
     Reason.OFFERS_DIFFER: "7.3",
     Reason.IP_NOT_ALLOWED: "7.3",

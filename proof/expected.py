@@ -86,22 +86,28 @@ def expect(
     visits: Sequence[Visit], statements: Sequence[Statement], catalogs: Mapping[int, Catalog]
 ) -> list[Expected]:
     """Every conversion of one transaction, given all that was ever said about it."""
-    click = _first([visit for visit in visits if visit.kind == "click"])
-    view = _first([visit for visit in visits if visit.kind == "impression"])
     cases: dict[int, list[Statement]] = {}
     for statement in sorted(statements, key=_age):
+        click, view = _before(visits, statement)
         cases.setdefault(_goal_id(statement, click or view, catalogs), []).append(statement)
     found = []
     for goal_id, said in cases.items():
         for test in (False, True):
             alike = [statement for statement in said if statement.test == test]
             if alike:
-                found += _Case(goal_id, click, view, alike, catalogs).conversions()
+                found += _Case(goal_id, visits, alike, catalogs).conversions()
     return found
 
 
-def _first(visits: list[Visit]) -> Visit | None:
-    return min(visits, key=lambda visit: (visit.received_ms, visit.receipt)) if visits else None
+def _before(visits: Sequence[Visit], statement: Statement) -> tuple[Visit | None, Visit | None]:
+    """The last click and the last impression before it; the clocks may put all of them after it."""
+    found = []
+    for kind in ("click", "impression"):
+        alike = sorted([one for one in visits if one.kind == kind], key=lambda one: one.received_ms)
+        alike.sort(key=lambda one: one.occurred_ms)
+        before = [one for one in alike if one.occurred_ms <= statement.occurred_ms]
+        found.append(before[-1] if before else alike[0] if alike else None)
+    return found[0], found[1]
 
 
 def _age(statement: Statement) -> tuple[int, str]:
@@ -164,22 +170,23 @@ class _Case:
     def __init__(
         self,
         goal_id: int,
-        click: Visit | None,
-        view: Visit | None,
+        visits: Sequence[Visit],
         said: list[Statement],
         catalogs: Mapping[int, Catalog],
     ) -> None:
         self.goal_id = goal_id
-        self.click = click
-        self.view = view
-        self.visit = click or view
+        self.visits = visits
         self.catalogs = catalogs
         self.said = sorted(said, key=lambda statement: (-_trust(statement), *_age(statement)))[:LIMIT]
         self.said.sort(key=_age)
         reported = [statement for statement in self.said if statement.kind != "adjustment"]
         allowed = [statement for statement in reported if not self._forbidden(statement)]
         first = (allowed or reported or self.said)[0]
-        self._read_the_catalog_of(first, self.visit)
+        self._read_the_catalog_of(first, self._visit(first))
+
+    def _visit(self, statement: Statement) -> Visit | None:
+        click, view = _before(self.visits, statement)
+        return click or view
 
     def _read_the_catalog_of(self, first: Statement, visit: Visit | None) -> None:
         """What first observation and visit name: the case's for identity, a conversion's own for the rest."""
@@ -198,16 +205,17 @@ class _Case:
 
     def _forbidden(self, statement: Statement) -> int:
         """Why the statement may not make a conversion; 0 where it may."""
-        if self.visit is None or statement.kind == "adjustment":
+        visit = self._visit(statement)
+        if visit is None or statement.kind == "adjustment":
             return 0
         # A version is never retroactive: each statement by its own, or by the visit's where that is later.
-        catalog = self.catalogs[max(statement.catalog_version, self.visit.catalog_version)]
-        offer = _offer(catalog, self.visit.offer_id)
+        catalog = self.catalogs[max(statement.catalog_version, visit.catalog_version)]
+        offer = _offer(catalog, visit.offer_id)
         if offer is None:
             return 0
         if statement.kind not in offer.tracking:
             return Reason.WRONG_PROTOCOL
-        if statement.offer_id not in {0, self.visit.offer_id}:
+        if statement.offer_id not in {0, visit.offer_id}:
             return Reason.OFFERS_DIFFER
         return 0
 
@@ -295,7 +303,7 @@ class _Case:
     def _conversion(self, group: _Group) -> Expected:
         merged = self._merged(group)
         made_by = min((one for one in merged if one.kind != "adjustment"), key=_age)
-        self._read_the_catalog_of(made_by, self.visit)
+        self._read_the_catalog_of(made_by, self._visit(made_by))
         credited, late = self._credited(made_by)
         self._read_the_catalog_of(made_by, credited)  # an impression, where the click was too long ago
         payout, revenue, no_rate = self._money(merged, made_by, credited)
@@ -325,15 +333,16 @@ class _Case:
 
     def _credited(self, made_by: Statement) -> tuple[Visit | None, Reason]:
         """The visit that gets the conversion, and whether it was too long ago."""
+        click, view = _before(self.visits, made_by)
         if self.offer is None:
-            return self.visit, Reason.NONE
-        if self.click and made_by.occurred_ms - self.click.occurred_ms <= to_ms(self.offer.click_window):
-            return self.click, Reason.NONE
-        if self.view and made_by.occurred_ms - self.view.occurred_ms <= to_ms(self.offer.view_window):
-            return self.view, Reason.NONE
-        if self.click:
-            return self.click, Reason.OUTSIDE_CLICK_WINDOW
-        return self.view, Reason.OUTSIDE_VIEW_WINDOW if self.view else Reason.NONE
+            return click or view, Reason.NONE
+        if click and made_by.occurred_ms - click.occurred_ms <= to_ms(self.offer.click_window):
+            return click, Reason.NONE
+        if view and made_by.occurred_ms - view.occurred_ms <= to_ms(self.offer.view_window):
+            return view, Reason.NONE
+        if click:
+            return click, Reason.OUTSIDE_CLICK_WINDOW
+        return view, Reason.OUTSIDE_VIEW_WINDOW if view else Reason.NONE
 
     def _status(  # noqa: C901, PLR0911, PLR0912  the rules' own list, in its order
         self,
@@ -350,10 +359,10 @@ class _Case:
             (one.status for one in reversed(merged) if one.kind == "adjustment" and one.status), ""
         )
         stated = self._meaning(word) if word else ""
-        if by_network:
-            return by_network, Reason.ADJUSTMENT
         if credited is None:
             return "pending", Reason.AWAITING_CLICK
+        if by_network:
+            return by_network, Reason.ADJUSTMENT
         if self._forbidden(made_by):
             most_trusted = [one for one in merged if one.kind != "adjustment"][-1]
             return "rejected", Reason(self._forbidden(most_trusted))
@@ -429,7 +438,9 @@ class _Case:
         catalog = self.catalogs[version]
         goal = _goal(_offer(catalog, credited.offer_id), self.goal_id) or self.goal
         amount = next((one.amount for one in reversed(merged) if one.amount is not None), ZERO)
-        currency = next((one.currency.upper() for one in reversed(merged) if one.currency), "")
+        by_server = any(one.kind == "postback" and one.amount is not None for one in merged)
+        heard = [one for one in merged if not by_server or one.kind not in {"pixel", "iframe"}]
+        currency = next((one.currency.upper() for one in reversed(heard) if one.currency), "")
         currency = currency or _currency(goal, "payout")
         day = times.from_ms(made_by.occurred_ms)[:10]
         sums: list[Decimal] = []

@@ -13,7 +13,15 @@ from schemas.reasons import Reason
 from schemas.transaction_id import Kind, kind
 from streams.credit import Credit
 from streams.grouping import Group
-from streams.merge import AnyStatement, order, rank, said, said_amount, speaker
+from streams.merge import (
+    AnyStatement,
+    order,
+    rank,
+    said,
+    said_amount,
+    speaker,
+    speaker_of_currency,
+)
 from streams.names import absorbed, conversion_id
 from streams.notices import Story, notices
 from streams.permission import Objection, objection_at_visit
@@ -107,7 +115,8 @@ def _setting(case: Case, visit: Click | Impression | None, group: Group) -> Sett
 
 
 def _sale(ranked: Sequence[AnyStatement], setting: Setting, day: str) -> Sale:
-    amount, currency = said_amount(ranked, "sale_amount"), said(ranked, "sale_currency") or ""
+    amount, by = said_amount(ranked, "sale_amount"), speaker_of_currency(ranked)
+    currency = by.sale_currency if by else ""
     if amount is not None and not currency and setting.goal:
         currency = setting.goal.paid_in
     return Sale(amount, currency, day, said_amount(ranked, "payout"), said_amount(ranked, "revenue"))
@@ -218,11 +227,15 @@ def _explained(case: Case, group: Group, ranked: Sequence[AnyStatement]) -> dict
     found: dict[str, Any] = {}
     if len(ranked) > 1:
         fields = SPOKEN if isinstance(ranked[0], Adjustment) else SPOKEN_BY_ALL
-        speakers = [(field, speaker(ranked, field)) for field in fields]
+        speakers = [(field, _speaker(ranked, field)) for field in fields]
         found["spoke"] = tuple([f"{field} {by.receipt_id}" for field, by in speakers if by])
     if group.shown:
         found["unheard"] = tuple(f"{one.receipt_id}: {_why_unheard(case, one)}" for one in group.shown)
     return found
+
+
+def _speaker(ranked: Sequence[AnyStatement], field: str) -> AnyStatement | None:
+    return speaker_of_currency(ranked) if field == "sale_currency" else speaker(ranked, field)
 
 
 def _why_unheard(case: Case, one: AnyStatement) -> str:

@@ -42,6 +42,17 @@ class Visits(msgspec.Struct, frozen=True):
         return self
 
 
+class OwnVisits(msgspec.Struct, frozen=True):
+    """Several visits under one random ID, which was made for one: each by their moments."""
+
+    clicks: Sequence[Click]
+    impressions: Sequence[Impression]
+
+    def of(self, made: AnyStatement) -> Visits:
+        """The last of each before this statement; where all come after it, as clocks have it, the first."""
+        return Visits(_own(self.clicks, made), _own(self.impressions, made))
+
+
 class SharedVisits(msgspec.Struct, frozen=True):
     """The visits under an identifier that many may have, by their moments."""
 
@@ -68,16 +79,25 @@ class Credit(msgspec.Struct, frozen=True):
     outside: Reason
 
 
-def visits_of(transaction_id: str, facts: Sequence[AnyFact]) -> Visits | SharedVisits:
-    """The transaction's visits, of facts in the order of receipt.
-
-    A random ID was made for one: of several receipts of one click the first received.
-    """
+def visits_of(transaction_id: str, facts: Sequence[AnyFact]) -> Visits | OwnVisits | SharedVisits:
+    """The transaction's visits, of facts in the order of receipt."""
     clicks = [fact for fact in facts if isinstance(fact, Click)]
     impressions = [fact for fact in facts if isinstance(fact, Impression)]
     if kind(transaction_id) in (Kind.DERIVED, Kind.AFFILIATE):
         return SharedVisits(tuple(sorted(clicks, key=moment)), tuple(sorted(impressions, key=moment)))
+    if len(clicks) > 1 or len(impressions) > 1:
+        return OwnVisits(sorted(clicks, key=_occurred), sorted(impressions, key=_occurred))
     return Visits(next(iter(clicks), None), next(iter(impressions), None))
+
+
+def _occurred(fact: AnyFact) -> str:
+    """Its text is in the order of time; of two at one time the later received stays behind the other."""
+    return fact.occurred_at
+
+
+def _own(visits: Sequence[_AVisit], made: Statement) -> _AVisit | None:
+    before = bisect_right(visits, made.occurred_at, key=_occurred)
+    return visits[max(before, 1) - 1] if visits else None
 
 
 def moment(visit: Click | Impression) -> Moment:

@@ -14,6 +14,8 @@ _Stated = TypeVar("_Stated", bound=Pixel | Postback | Adjustment)
 
 MAX_OBSERVATIONS: Final = 1000  # a case; a shop's faulty loop must not make every later decision slow
 
+BROWSERS: Final = ("pixel", "iframe")
+
 # The network's word is final; a server answers for itself; an iframe is at least a page of ours, a pixel only
 # a request that anybody's browser can be made to send.
 TRUST: Final = {"pixel": 1, "iframe": 2, "postback": 3, "adjustment": 5}
@@ -75,6 +77,15 @@ def said_amount(ranked: Iterable[AnyStatement], field: str) -> Decimal | None:
         if value is not None:
             return value
     return None
+
+
+def speaker_of_currency(ranked: Sequence[AnyStatement]) -> AnyStatement | None:
+    """Whose word the amount's currency is: no browser's where a server stated an amount."""
+    by = speaker(ranked, "sale_currency")
+    if by is None or by.kind not in BROWSERS:
+        return by
+    is_servers = any(one.kind == "postback" and one.sale_amount is not None for one in ranked)
+    return None if is_servers else by
 
 
 def within_limit(statements: Sequence[_Stated]) -> Sequence[_Stated]:

@@ -61,6 +61,11 @@ def verdict(evidence: Evidence) -> Verdict:
     return APPROVED
 
 
+def awaiting_click(evidence: Evidence) -> Verdict | None:
+    """Nothing that it could be credited to has arrived."""
+    return None if evidence.credit else _because("pending", Reason.AWAITING_CLICK)
+
+
 def stated_by_network(evidence: Evidence) -> Verdict | None:
     """The network has the last word on what it can name."""
     by = evidence.speaker
@@ -71,11 +76,6 @@ def stated_by_network(evidence: Evidence) -> Verdict | None:
         reason = Reason.CREATED_BY_UPLOAD if by.action == "create" else Reason.UPDATED_BY_UPLOAD
     why = f": {by.why}" if by.why else ""
     return Verdict(evidence.stated, reason, f"{reason.sentence} ({by.stated_by}){why}")
-
-
-def awaiting_click(evidence: Evidence) -> Verdict | None:
-    """Nothing that it could be credited to has arrived."""
-    return None if evidence.credit else _because("pending", Reason.AWAITING_CLICK)
 
 
 def not_permitted(evidence: Evidence) -> Verdict | None:
@@ -204,8 +204,8 @@ def needs_approval(evidence: Evidence) -> Verdict | None:
 APPROVED: Final = Verdict("approved", Reason.NONE, "")
 
 LADDER: Final[tuple[Callable[[Evidence], Verdict | None], ...]] = (
-    stated_by_network,
     awaiting_click,
+    stated_by_network,
     not_permitted,
     not_at_visit,
     unknown_offer,

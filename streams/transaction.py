@@ -8,7 +8,7 @@ import msgspec
 from schemas.catalog import STATUSES, Advertiser, Catalog, Goal, Offer, Status
 from schemas.catalog_versions import History
 from schemas.facts import GOAL_UNRESOLVED, Adjustment, AnyFact, Click, Impression
-from streams.credit import Credit, SharedVisits, Visits, credit, visits_of
+from streams.credit import Credit, OwnVisits, SharedVisits, Visits, credit, visits_of
 from streams.merge import OBSERVATIONS, AnyStatement, rank, said
 from streams.permission import Objection, objection
 
@@ -46,7 +46,7 @@ class Transaction(msgspec.Struct, frozen=True):
     """What all cases of a transaction share."""
 
     transaction_id: str
-    visits: Visits | SharedVisits
+    visits: Visits | OwnVisits | SharedVisits
     history: History
 
     def by_goal(self, received: Iterable[AnyFact]) -> dict[int, list[AnyStatement]]:

@@ -200,6 +200,14 @@ def test_what_cannot_be_told_here_is_said_to_be_open_and_is_in_no_sum() -> None:
         assert (effect.is_open, effect.amounts, bool(effect.sent)) == (True, (), True)
 
 
+def test_without_its_click_a_conversion_stays_as_it_is_whatever_the_network_states() -> None:
+    awaits = changed(UNPAID, credited_by="", status="pending")
+    (effect,) = planned([REJECT], [awaits])
+    assert (effect.kind, effect.before, effect.after) == ("same", "pending", "pending")
+    assert effect.sent
+    assert effect.told == "conversion c1 of order A: as it is until its click arrives"
+
+
 def test_without_a_number_the_conversion_that_counts_is_meant() -> None:
     counts = hashlib.sha256(f"{ID}|0".encode()).hexdigest()[:32]
     other = changed(ROW, conversion_id="c2", conversion_unique_id="B")

@@ -89,6 +89,15 @@ def test_2_6_a_pixel_never_changes_an_amount_that_a_server_stated():
     assert conversion(*facts).sale_amount == Decimal(50)
 
 
+def test_2_6_nor_what_it_is_in():
+    server, page = postback(2, HOUR, sale_amount=Decimal(50)), pixel(3, **amount("50", "EUR"))
+    found = conversion(click(), server, page)
+    assert (found.sale_currency, found.payout) == ("USD", 4)
+    assert not any(each.startswith("sale_currency") for each in found.spoke)
+    assert conversion(click(), pixel(4, sale_amount=Decimal(50)), page).sale_currency == "EUR"
+    assert conversion(click(), adjustment(4, sale_amount=Decimal(60)), page).sale_currency == "EUR"
+
+
 def test_2_7_the_conversion_is_of_the_time_of_its_first_observation():
     found = conversion(click(), pixel(2, HOUR, occurred_at="2026-11-01T12:30:00.000Z"), postback(3, 2 * HOUR))
     assert (found.occurred_at, found.received_at) == ("2026-11-01T12:30:00.000Z", "2026-11-01T13:00:00.000Z")

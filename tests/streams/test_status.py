@@ -32,9 +32,20 @@ def outcome(found: Conversion) -> tuple[str, int]:
     return found.status, found.reason
 
 
-def test_7_1_the_networks_word_overrides_every_other():
+def test_7_1_no_visit_is_known_yet():
+    assert outcome(conversion(postback(2, status="cancelled"))) == ("pending", Reason.AWAITING_CLICK)
+
+
+@pytest.mark.parametrize("word", ["approved", "rejected"])
+def test_7_1_then_not_even_the_network_decides(word: str):
+    said = [postback(2, offer_id=7, **amount("50")), adjustment(3, status=word)]
+    found = conversion(*said)
+    assert (*outcome(found), found.affiliate_id) == ("pending", Reason.AWAITING_CLICK, 0)
+    assert outcome(conversion(*said, click(4))) == (word, Reason.ADJUSTMENT)
+
+
+def test_7_2_the_networks_word_overrides_every_other():
     for facts in (
-        [postback(2)],
         [click(), postback(2, offer_id=8)],
         [click(), postback(2, 90 * DAY)],
         [click(), postback(2, status="cancelled")],
@@ -47,28 +58,19 @@ def test_7_1_the_networks_word_overrides_every_other():
     assert outcome(rejected) == ("rejected", Reason.ADJUSTMENT)
 
 
-def test_7_1_a_file_of_the_networks_says_so():
+def test_7_2_a_file_of_the_networks_says_so():
     found = conversion(click(), postback(2), adjustment(3, status="rejected", by_file=True))
     assert outcome(found) == ("rejected", Reason.UPDATED_BY_UPLOAD)
 
 
-def test_7_1_the_network_speaks_our_words_not_the_advertisers():
+def test_7_2_the_network_speaks_our_words_not_the_advertisers():
     found = conversion(click(), postback(2), adjustment(3, status="cancelled"))
     assert outcome(found) == ("pending", Reason.UNKNOWN_STATUS_WORD)
 
 
-def test_7_1_an_adjustment_without_a_status_leaves_it():
+def test_7_2_an_adjustment_without_a_status_leaves_it():
     found = conversion(click(), postback(2, status="cancelled"), adjustment(3, **amount("40")))
     assert outcome(found) == ("rejected", Reason.STATED_BY_ADVERTISER)
-
-
-def test_7_1_where_no_visit_is_known_there_is_still_no_money():
-    found = conversion(postback(2, offer_id=7, **amount("50")), adjustment(3, status="approved"))
-    assert (found.status, found.affiliate_id, found.payout) == ("approved", 0, 0)
-
-
-def test_7_2_no_visit_is_known_yet():
-    assert outcome(conversion(postback(2, status="cancelled"))) == ("pending", Reason.AWAITING_CLICK)
 
 
 def test_7_3_no_observation_has_permission():

@@ -1,0 +1,97 @@
+"""Histories judged by hand (judged_histories.txt): decided at once, and by a worker in any order."""
+
+import random
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+import pytest
+
+from schemas import facts
+from schemas.facts import AnyFact, Statement
+from schemas.reasons import Reason
+from service.kafka import Record
+from streams.batch import Batch
+from streams.decide import decide_transaction
+from streams.state import Partition
+from streams.store import Store
+from tests.streams.facts_of_a_shop import CLICKED_MS, DAY, history
+from tests.streams.joining import cases, quarantines
+from tests.streams.judged import Judged, differences, histories
+
+HISTORIES = list(histories())
+NAMES = [each.title for each in HISTORIES]
+TOPIC_OF = {kind: topic for topic, kind in facts.TYPES.items()}
+AS_LATE_AS_CAN_BE = CLICKED_MS + 999 * DAY  # the broker's clock holds no collector's back
+
+
+def test_there_are_many_and_no_two_have_one_name() -> None:
+    assert len(set(NAMES)) == len(NAMES) > 100
+
+
+@pytest.mark.parametrize("judged", [each for each in HISTORIES if not each.late], ids=lambda one: one.title)
+def test_decided_at_once(judged: Judged) -> None:
+    given = judged.facts()
+    for told in (given, [*reversed(given), *given]):
+        decided = [decide_transaction(case, history(*judged.catalogs)) for case in _cases(judged, told)]
+        found = [(goal, one) for each in decided for goal, case in each.cases.items() for one in case]
+        assert differences(judged.expected, found) == []
+
+
+def _cases(judged: Judged, given: Sequence[AnyFact]) -> list[list[AnyFact]]:
+    """Under an affiliate's identifier each order is decided by itself."""
+    if judged.identifier != "affiliate":
+        return [list(given)]
+    said = {_order(one) for one in given} - {""}
+    return [[one for one in given if _order(one) in ("", order)] for order in sorted(said)]
+
+
+def _order(fact: AnyFact) -> str:
+    return fact.conversion_unique_id or fact.receipt_id if isinstance(fact, Statement) else ""
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: Any) -> Iterator[Partition]:
+    made = Store(tmp_path_factory.mktemp("state")).open(0)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("number", range(len(HISTORIES)), ids=NAMES)
+def test_decided_by_a_worker_in_any_order_and_some_of_it_twice(state: Partition, number: int) -> None:
+    judged, dice = HISTORIES[number], random.Random(number)
+    for turn in range(2):
+        given = judged.facts(2 * number + turn)
+        shipped = given if not turn else dice.sample(given, len(given)) + dice.sample(given, 1)
+        kept: dict[tuple[int, str], Any] = {}
+        late = set()
+        for fact in shipped:
+            made = Batch(state, partial(decide_transaction, history=history(*judged.catalogs)), CLICKED_MS)
+            made.absorb([_record(fact)])
+            state.apply(made.changes)
+            state.sent()
+            kept |= {(each.goal_id, each.number): each.conversions for each in cases(made.changes.outbox)}
+            refused = quarantines(made.changes.outbox)
+            assert {each.reason for each in refused} <= {Reason.TOO_LATE_TO_CORRECT}
+            late |= {each.receipt_id for each in refused}
+        found = [(goal, one) for (goal, _), case in kept.items() for one in case]
+        assert differences(judged.expected, found) == []
+        if not turn:  # what comes so late that it comes before what it corrects may be shown as late, too
+            assert len(late) == judged.late
+
+
+def _record(fact: AnyFact) -> Record:
+    topic, key = TOPIC_OF[type(fact)], fact.transaction_id.encode()
+    return Record(topic, 0, 0, AS_LATE_AS_CAN_BE, key, facts.encode(fact))
+
+
+def test_a_difference_is_told() -> None:
+    """Else a reader of the table that overlooks something would be always content."""
+    judged = HISTORIES[0]
+    (row,) = decide_transaction(judged.facts(), history(*judged.catalogs)).cases[0]
+    assert differences(judged.expected, [(0, row)]) == []
+    for wrong in ({"status": "pending"}, {"reason": 12}, {"payout": 5}, {"catalog_version": 1}):
+        assert differences(judged.expected, [(0, msgspec.structs.replace(row, **wrong))])
+    assert differences(judged.expected, [])
+    assert differences([], [(0, row)])
