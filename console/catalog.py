@@ -5,7 +5,7 @@ import getpass
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -161,7 +161,7 @@ def apply_to(
     return 0
 
 
-def _kept(settings: Settings) -> list[bytes]:
+def _kept(settings: Settings) -> Iterable[bytes]:
     """What the directory's services keep of this Kafka's catalog; another Kafka's does not belong here."""
     try:
         is_its_own = stack_file.read(settings.dir).kafka == settings.kafka

@@ -1,14 +1,15 @@
 """The catalog's log: reading it, appending the next version, and finding out who won."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
 from schemas.catalog import Catalog
-from schemas.catalog_versions import CatalogVersion, History, decode_version, encode_version, record_key
+from schemas.catalog_reader import Reader
+from schemas.catalog_versions import CatalogVersion, History, encode_version, record_key
 from schemas.topics import CATALOG
 from service.errors import No, Unreachable
 from service.kafka import Admin, Outgoing, Producer, read_range
@@ -18,8 +19,8 @@ from service.settings import Settings
 class Log(Protocol):
     """The records of the topic `catalog`, oldest first."""
 
-    def read(self) -> list[bytes]:
-        """Every value up to the end."""
+    def read(self) -> Iterator[bytes]:
+        """Every value up to the end, one at a time: each may have megabytes."""
 
     def append(self, records: Sequence[tuple[bytes, bytes]]) -> None:
         """The keys and values are at the end, acknowledged, in order, maybe with others' between them."""
@@ -32,14 +33,14 @@ class KafkaLog:
         self._settings = settings
         self._deadline_s = deadline_s
 
-    def read(self) -> list[bytes]:
-        """Every value up to the end."""
+    def read(self) -> Iterator[bytes]:
+        """Every value up to the end, one at a time."""
         with Admin(self._settings, self._deadline_s) as admin:
             start = admin.start_offsets([CATALOG]).get((CATALOG, 0))
             end = admin.end_offsets([CATALOG]).get((CATALOG, 0), 0)
         if start is None:
             raise Unreachable(f"there is no topic {CATALOG}; make it: roundtrip migrate")
-        return [record.value for record in read_range(self._settings, CATALOG, 0, start, end)]
+        return (record.value for record in read_range(self._settings, CATALOG, 0, start, end))
 
     def append(self, records: Sequence[tuple[bytes, bytes]]) -> None:
         """The keys and values are at the end, acknowledged by Kafka."""
@@ -55,23 +56,24 @@ class KafkaLog:
 
 def history_of(values: Iterable[bytes]) -> History:
     """The versions in these records; what does not decode is passed over, as every service does."""
-    history = History()
+    history, reader = History(), Reader()
     for value in values:
-        if version := _decoded(value):
+        if version := _decoded(reader, value):
             history.add(version)
     return history
 
 
-def kept_values(directory: Path) -> list[bytes]:
+def kept_values(directory: Path) -> Iterator[bytes]:
     """The versions that the services of this directory keep (DIR/catalog/NNNNNN.json), as they came."""
-    return [path.read_bytes() for path in sorted((directory / "catalog").glob("*.json"))]
+    return (path.read_bytes() for path in sorted((directory / "catalog").glob("*.json")))
 
 
 def restore(log: Log, kept: Iterable[bytes]) -> list[int]:
     """The numbers of the kept versions that were published again, because the log is empty; else none."""
-    if log.read():
+    if any(True for _ in log.read()):
         return []
-    versions = {version.version: value for value in kept if (version := _decoded(value))}
+    reader = Reader()
+    versions = {version.version: value for value in kept if (version := _decoded(reader, value))}
     log.append([(record_key(number), versions[number]) for number in sorted(versions)])
     return sorted(versions)
 
@@ -97,8 +99,8 @@ def publish(log: Log, catalog: Catalog, applied_at: str, applied_by: str) -> tup
     return ours, True
 
 
-def _decoded(value: bytes) -> CatalogVersion | None:
+def _decoded(reader: Reader, value: bytes) -> CatalogVersion | None:
     try:
-        return decode_version(value)
+        return reader.read(value)
     except (msgspec.MsgspecError, ValueError):
         return None

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -221,8 +222,8 @@ def announce(parts: Parts, seconds: float) -> None:
     say(f"memory     {sum(sizes.values())} MB: {each}")
     if any(service.complaints() for service in parts.services):
         say(f"no click is taken before a catalog is: roundtrip catalog apply FILE --dir {parts.directory}")
-    versions = Shelf(parts.directory / "catalog").load()
-    if versions and (link := first_link(parts.addresses["collector"], versions[-1].catalog)):
+    newest = deque(Shelf(parts.directory / "catalog").load(), maxlen=1)
+    if newest and (link := first_link(parts.addresses["collector"], newest[0].catalog)):
         say(f"follow     {link}")
     say(f"ready after {seconds:.1f} s; everything is in {parts.directory}; Ctrl-C stops it in order")
 

@@ -104,10 +104,10 @@ class Catalog(Entry, frozen=True, kw_only=True):
 
     @cached_property
     def _offers_of_advertisers(self) -> dict[int, tuple[Offer, ...]]:
-        found: dict[int, tuple[Offer, ...]] = {}
+        found: dict[int, list[Offer]] = {}
         for offer in self.offers:
-            found[offer.advertiser_id] = (*found.get(offer.advertiser_id, ()), offer)
-        return found
+            found.setdefault(offer.advertiser_id, []).append(offer)
+        return {advertiser_id: tuple(offers) for advertiser_id, offers in found.items()}
 
     @cached_property
     def identifier_keys(self) -> dict[int, str]:

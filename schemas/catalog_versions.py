@@ -10,9 +10,9 @@ from typing import Annotated, TypeVar
 import msgspec
 
 from schemas.catalog import Advertiser, Affiliate, Catalog, Offer
-from schemas.wire import decoded
 
 _Sold = TypeVar("_Sold", Offer, Affiliate, Advertiser)
+VersionNumber = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class CatalogVersion(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,24 +23,18 @@ class CatalogVersion(msgspec.Struct, frozen=True, kw_only=True):
     applied_by: who applied it.
     """
 
-    version: Annotated[int, msgspec.Meta(ge=1)]
+    version: VersionNumber
     applied_at: str
     applied_by: str
     catalog: Catalog
 
 
 _ENCODER = msgspec.json.Encoder()
-_DECODER = msgspec.json.Decoder(CatalogVersion)
 
 
 def encode_version(version: CatalogVersion) -> bytes:
-    """The record's value."""
+    """The record's value; schemas.catalog_reader reads it."""
     return _ENCODER.encode(version)
-
-
-def decode_version(value: bytes) -> CatalogVersion:
-    """The version in a record's value; msgspec.DecodeError (a ValueError) where it is none."""
-    return decoded(_DECODER, value)
 
 
 def record_key(version: int) -> bytes:

@@ -7,7 +7,7 @@ import msgspec
 T = TypeVar("T")
 
 
-def decoded(decoder: msgspec.json.Decoder[T], value: bytes) -> T:
+def decoded(decoder: msgspec.json.Decoder[T], value: bytes | msgspec.Raw) -> T:
     """What the decoder makes of the bytes; msgspec.DecodeError where they are not what it reads.
 
     A thousand brackets in a row, even in a field that nobody knows, end the decoder in a RecursionError,

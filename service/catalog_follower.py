@@ -13,12 +13,13 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 
-from schemas.catalog_versions import CatalogVersion, History, decode_version
+from schemas.catalog_reader import Reader
+from schemas.catalog_versions import CatalogVersion, History
 from service.errors import Unavailable, Unreachable
 from service.kafka import Admin, Record, Tail
 from service.settings import Settings
@@ -35,7 +36,8 @@ IDENTITY_S = 30.0  # how often it is made sure that the log is still the same on
 class Follower:
     """The catalog's history as far as it is known here; belongs to one event loop.
 
-    on_version is called in the loop for each new version, those from disk too.
+    on_version is called in the loop with the version in force: once the disk is read, once the topic is read
+    to its end (nobody acts by a version of last year meanwhile), and whenever a new one comes after that.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Follower:
         """What the disk holds is known."""
         for version in self._shelf.load():
             self._take(version)
+        self._say()
 
     def start(self) -> None:
         """What the disk holds is known, and the topic is followed from now on; in a running loop."""
@@ -100,8 +103,12 @@ class Follower:
     def _take(self, version: CatalogVersion) -> None:
         if self.history.add(version):
             self._arrived.set()
-            if self._on_version and (kept := self.history.at(version.version)):
-                self._on_version(kept)
+            if self.caught_up:
+                self._say()
+
+    def _say(self) -> None:
+        if self._on_version and self.current:
+            self._on_version(self.current)
 
     def _tell(self, act: Callable[..., None], *arguments: object) -> None:
         if self._loop and not self._loop.is_closed():
@@ -124,7 +131,7 @@ class Follower:
         sure_until = time.monotonic() + IDENTITY_S
         try:
             while not self._stopping.is_set():
-                for record in tail.read(100, POLL_S):
+                for record in tail.read(1, POLL_S):  # each may have megabytes
                     if version := self._shelf.keep(record):
                         self._tell(self._take, version)
                 if tail.at_end and not self.caught_up:
@@ -139,7 +146,9 @@ class Follower:
             tail.close()
 
     def _reached_end(self) -> None:
-        self.caught_up = True
+        if not self.caught_up:
+            self.caught_up = True
+            self._say()
 
 
 class Shelf:
@@ -151,6 +160,7 @@ class Shelf:
         self._conflicts: set[int] = set()
         self._bad_places: set[object] = set()
         self._unwritten: dict[int, bytes] = {}
+        self._reader = Reader()
         self._disk_is_bad = False
         self.broken = 0
 
@@ -163,14 +173,12 @@ class Shelf:
         ]
         return found + ([f"{self.broken} catalog records cannot be read"] if self.broken else [])
 
-    def load(self) -> list[CatalogVersion]:
+    def load(self) -> Iterator[CatalogVersion]:
         """The versions on disk, by number; a file that cannot be read is as if it were not there."""
-        found = [
-            self._decoded(path, path.stem, value)
-            for path in sorted(self._directory.glob("*.json"))
-            if (value := self._read(path)) is not None
-        ]
-        return [version for version in found if version]
+        for path in sorted(self._directory.glob("*.json")):
+            value = self._read(path)
+            if value is not None and (version := self._decoded(path, path.stem, value)):
+                yield version
 
     def _read(self, path: Path) -> bytes | None:
         try:
@@ -216,7 +224,7 @@ class Shelf:
 
     def _decoded(self, place: object, number: str, value: bytes) -> CatalogVersion | None:
         try:
-            version = decode_version(value)
+            version = self._reader.read(value)
             if not number.isdigit() or int(number) != version.version:
                 raise ValueError(f"it says version {version.version}")  # noqa: TRY301  one place for all that is broken
         except (msgspec.MsgspecError, ValueError) as error:

@@ -55,7 +55,8 @@ class Tail:
         records = []
         heard = False  # at_end outlasts the broker: an outage would end at every look
         messages = self._client.consume(1, timeout_s)
-        for message in messages + (self._client.consume(max_records - 1, 0) if messages else []):
+        more = self._client.consume(max_records - 1, 0) if messages and max_records > 1 else []
+        for message in messages + more:
             error = message.error()
             if error is None:
                 records.append(record_of(message, self._prefix))

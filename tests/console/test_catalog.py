@@ -1,7 +1,7 @@
 """`roundtrip catalog`: nothing is applied that has an error, and who lost a race is told."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from console import catalog as command
 from console.catalog_log import history_of, kept_values, publish, restore
 from schemas.catalog import Catalog
 from schemas.catalog_check import check
-from schemas.catalog_versions import CatalogVersion, decode_version, encode_version
+from schemas.catalog_reader import Reader
+from schemas.catalog_versions import CatalogVersion, encode_version
 from service import stack_file
 from service.errors import No, Unreachable
 from service.settings import Settings
@@ -33,8 +34,8 @@ class FakeLog:
         self.keys: list[bytes] = []
         self.before_append = before_append
 
-    def read(self) -> list[bytes]:
-        return [*self.values]
+    def read(self) -> Iterator[bytes]:
+        return iter([*self.values])
 
     def append(self, records: Sequence[tuple[bytes, bytes]]) -> None:
         self.before_append()
@@ -109,7 +110,7 @@ def test_the_first_version_is_1_and_each_next_one_greater_by_1() -> None:
 
 def test_what_is_in_force_already_is_not_published_again() -> None:
     log = FakeLog([value(1, "Boots"), value(2)])
-    assert publish(log, good(), "2026-12-01T00:00:00.000Z", "bob@office") == (decode_version(value(2)), False)
+    assert publish(log, good(), "2026-12-01T00:00:00.000Z", "bob@office") == (Reader().read(value(2)), False)
     assert log.keys == []
 
 
@@ -199,7 +200,7 @@ def test_what_is_shown_as_toml_checks_as_the_same_catalog(capsys: pytest.Capture
 def test_an_older_version_is_shown_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     command.show(FakeLog([value(1), value(2, "Boots")]), 1, "json")
     shown = json.loads(capsys.readouterr().out)
-    assert msgspec.convert(shown, CatalogVersion) == decode_version(value(1))
+    assert msgspec.convert(shown, CatalogVersion) == Reader().read(value(1))
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def test_each_version_is_on_disk_and_comes_back(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path)
     assert [shelf.keep(record(number)) for number in (1, 2)] == [catalog_version(1), catalog_version(2)]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["000001.json", "000002.json"]
-    assert Shelf(tmp_path).load() == [catalog_version(1), catalog_version(2)]
+    assert [*Shelf(tmp_path).load()] == [catalog_version(1), catalog_version(2)]
 
 
 def test_the_first_record_with_a_number_wins_and_another_is_an_alarm(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_the_first_record_with_a_number_wins_and_another_is_an_alarm(tmp_path: P
     assert shelf.keep(record(1)) is None
     assert shelf.alarms == []
     assert shelf.keep(record(1, encode_version(catalog_version(1, "bob")))) is None
-    assert Shelf(tmp_path).load() == [catalog_version(1, "ann")]
+    assert [*Shelf(tmp_path).load()] == [catalog_version(1, "ann")]
     assert "version 1" in shelf.alarms[0]
 
 
@@ -77,7 +77,7 @@ def test_a_disk_that_takes_nothing_is_said_once_and_tried_again(
     assert len(caplog.messages) == 1
     assert "memory only" in caplog.messages[0]
     shelf.write()
-    assert Shelf(tmp_path).load() == [catalog_version(1), catalog_version(2)]
+    assert [*Shelf(tmp_path).load()] == [catalog_version(1), catalog_version(2)]
     assert len(caplog.messages) == 2
 
 
@@ -88,16 +88,16 @@ def _full(_: int) -> None:
 def test_a_directory_that_cannot_be_made_or_read_stops_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     shelf = Shelf(tmp_path / "file" / "catalog")
-    assert shelf.load() == []
+    assert [*shelf.load()] == []
     assert shelf.keep(record(1)) == catalog_version(1)
     (tmp_path / "000001.json").mkdir()  # to root every file is readable, a directory is none
-    assert Shelf(tmp_path).load() == []
+    assert [*Shelf(tmp_path).load()] == []
 
 
 def test_what_is_on_disk_wins_over_a_new_log(tmp_path: Path) -> None:
     Shelf(tmp_path).keep(record(1))
     again = Shelf(tmp_path)
-    again.load()
+    assert [*again.load()] == [catalog_version(1)]
     assert again.keep(record(1, encode_version(catalog_version(1, "bob")))) is None
     assert again.alarms
 
@@ -130,9 +130,9 @@ def test_a_broken_file_is_as_if_it_were_not_there(tmp_path: Path) -> None:
     shelf.keep(record(1))
     (tmp_path / "000001.json").write_text("{")
     fresh = Shelf(tmp_path)
-    assert fresh.load() == []
+    assert [*fresh.load()] == []
     assert fresh.keep(record(1)) == catalog_version(1)
-    assert Shelf(tmp_path).load() == [catalog_version(1)]
+    assert [*Shelf(tmp_path).load()] == [catalog_version(1)]
 
 
 async def test_it_starts_from_disk_while_kafka_is_gone(
@@ -150,6 +150,35 @@ async def test_it_starts_from_disk_while_kafka_is_gone(
         await follower.wait_for(5, 0.01)
     assert not follower.caught_up
     await follower.close()
+
+
+async def test_nobody_acts_by_an_old_version_while_newer_ones_are_being_read(tmp_path: Path) -> None:
+    for number in (1, 2):
+        Shelf(tmp_path / "catalog").keep(record(number))
+    told: list[int] = []
+    follower = Follower(Settings(dir=tmp_path, kafka=NOWHERE), lambda version: told.append(version.version))
+    follower.load()
+    assert told == [2]
+    for number in (3, 4):
+        follower._take(catalog_version(number))
+    assert (told, follower.history.versions) == ([2], [1, 2, 3, 4])
+    for _ in range(2):
+        follower._reached_end()
+    follower._take(catalog_version(5))
+    assert told == [2, 4, 5]
+
+
+def test_of_what_lies_on_disk_one_version_at_a_time_is_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 2, 3):
+        Shelf(tmp_path).keep(record(number))
+    shelf = Shelf(tmp_path)
+    read: list[Path] = []
+    monkeypatch.setattr(shelf, "_read", lambda path: read.append(path) or path.read_bytes())
+    versions = shelf.load()
+    assert next(versions) == catalog_version(1)
+    assert len(read) == 1
 
 
 async def test_without_any_catalog_it_says_so(tmp_path: Path) -> None:
