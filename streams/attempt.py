@@ -14,7 +14,7 @@ import msgspec
 from schemas import facts, times
 from schemas.facts import AnyFact, Click, Impression, Statement
 from schemas.reasons import Reason
-from streams import expiry, lateness, layout
+from streams import expiry, lateness, layout, renamed
 from streams.arrival import Arrival
 from streams.decide import CatalogMissing
 from streams.known import Known, Sent
@@ -82,7 +82,7 @@ class Attempts:
         if verdict.late:
             self._tell_late(verdict.late, whole, kept, every=bool(header.awaits))
         version = self._sending.decided(bundle, _number(whole), header.facts, verdict, sent.cases)
-        self._sending.told(bundle, version, verdict.notices, sent.notices)
+        self._sending.told(bundle, version, verdict.notices, self._told_in_all(bundle, verdict, sent))
         if again:
             same = {place: case for place, case in sent.cases.items() if place not in self._changes.cases}
             self._sending.again(bundle, same, sent.notices)
@@ -98,6 +98,14 @@ class Attempts:
         timely = [fact for fact in timely if may_count(fact, header.born_ms)]
         known_here = {fact.receipt_id for fact in timely}  # and as it was received: no case says it better
         return timely + [visit for visit in carried if visit.receipt_id not in known_here]
+
+    def _told_in_all(self, bundle: Bundle, verdict: Verdict, sent: Sent) -> dict[str, bytes]:
+        """What partners were told, also of conversions that have another ID now; which is kept."""
+        now = [one for case in verdict.cases.values() for one in case]
+        told = renamed.told(now, sent.cases.values(), sent.notices, self._known.state.path)
+        new = {name: value for name, value in told.items() if name not in sent.notices}
+        self._changes.notices |= {(bundle, name): value for name, value in new.items()}
+        return {**sent.notices, **new}
 
     def _told_before(
         self, bundle: Bundle, header: Header, stored: Iterable[AnyFact], told: Carried, sent: Sent

@@ -1,6 +1,7 @@
 """What partners are to be told of a conversion: rule 8 of streams.decide."""
 
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from functools import lru_cache
 from typing import Final
 
@@ -42,19 +43,23 @@ def notices(story: Story) -> list[Notice]:
     return list({notice.notice_id: notice for notice in due}.values())
 
 
+def notice_id(conversion_id: str, subscription: str, status: str, amount: Decimal | None) -> str:
+    """What a notice is known by; amount: the payout where changed ones are subscribed to."""
+    key = [conversion_id, subscription, status]
+    return digest(*key) if amount is None else digest(*key, f"{amount:f}")
+
+
 def _notice(story: Story, postback: PartnerPostback) -> Notice:
     conversion = story.conversion
     subscription = _subscription_id(postback.subscription)
-    key = [conversion.conversion_id, subscription, conversion.status]
-    if postback.amounts:
-        key.append(f"{conversion.payout:f}")
-    notice_id = digest(*key)
+    amount = conversion.payout if postback.amounts else None
+    named = notice_id(conversion.conversion_id, subscription, conversion.status, amount)
     values = {name: _value(story, name) for name in postback.template.names if name in VALUES}
     values["ran"] = str(
-        int(notice_id[:8], 16)
+        int(named[:8], 16)
     )  # differs from notice to notice, and is the same when decided again
     return Notice(
-        notice_id=notice_id,
+        notice_id=named,
         transaction_id=story.transaction_id,
         conversion_id=conversion.conversion_id,
         version=0,

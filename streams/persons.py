@@ -108,9 +108,7 @@ def gone(state: Contents, bundle: Bundle, before_ms: int) -> Gone:
                 for moment in _moments(lost.values()) - _moments(left)
             ),
             *(("cases", layout.case_key(*place)) for place in past),
-            *_notices(
-                state, bundle, {one.conversion_id for each in past.values() for one in each.conversions}
-            ),
+            *_notices(state, bundle, {one.conversion_id for each in live for one in each.conversions}),
         ],
         statements=len(lost),
         orders=_orders(lost.values()),
@@ -149,10 +147,10 @@ class _Told(msgspec.Struct):
 _told: Final = msgspec.json.Decoder(_Told).decode
 
 
-def _notices(state: Contents, bundle: Bundle, conversions: set[str]) -> list[tuple[str, bytes]]:
+def _notices(state: Contents, bundle: Bundle, live: set[str]) -> list[tuple[str, bytes]]:
     told = {name: damage.read(state.path, _told, value) for name, value in state.notices(bundle).items()}
     return [
         ("notices", layout.notice_key(bundle, name))
         for name, each in told.items()
-        if each.conversion_id in conversions
+        if each.conversion_id not in live
     ]

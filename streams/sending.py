@@ -15,6 +15,8 @@ from streams.changes import Changes
 from streams.layout import Bundle, Emitted
 from streams.names import case_number
 
+NOT_SENT: Final = ""  # the URL of a notice that counts as told and never is sent (streams.renamed)
+
 _NO_TIME: Final = times.from_ms(0)
 
 
@@ -43,6 +45,13 @@ class CaseKey(msgspec.Struct):
 Place = tuple[Bundle, int]  # where a case lies, and its goal
 
 _case_key = msgspec.json.Decoder(CaseKey)
+
+
+class _Address(msgspec.Struct):
+    url: str
+
+
+_address = msgspec.json.Decoder(_Address).decode
 
 
 def case_key_of(value: bytes) -> CaseKey:
@@ -116,7 +125,8 @@ class Sending:
         for place, known in cases.items():
             self._send(_number(place, known), place, known)
         for value in notices.values():
-            self._tell(bundle, value)
+            if _address(value).url != NOT_SENT:
+                self._tell(bundle, value)
 
     def _send(self, number: str, place: Place, case: Emitted) -> None:
         self.cases += 1

@@ -1,0 +1,117 @@
+"""What partners were told stays told when a conversion gets another ID."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from schemas import facts
+from schemas.catalog import Affiliate, Catalog, PartnerPostback
+from schemas.decisions import Notice
+from schemas.facts import AnyFact
+from service.kafka import Record
+from streams.batch import Batch
+from streams.decide import decide_transaction
+from streams.state import Partition
+from streams.store import Store
+from tests.streams import facts_of_a_shop as shop
+from tests.streams.facts_of_a_shop import CATALOG, CLICKED_MS, DAY, HOUR, MINUTE, SECOND, amount
+
+PERSON: dict[str, Any] = {"transaction_id": "d" + "0" * 31}
+LEAD: dict[str, Any] = {"goal_id": 5}
+ALWAYS = ("approved", "pending", "rejected")
+
+
+def catalog(**subscription: Any) -> Catalog:
+    """Two affiliates, of one subscription's name."""
+    call = PartnerPostback(**{"id": "all", "url": "https://t.example/{conversion_id}", **subscription})
+    both = [Affiliate(id=number, name=f"{number}", postbacks=(call,)) for number in (42, 43)]
+    return msgspec.structs.replace(CATALOG, affiliates=tuple(both))
+
+
+class Worker:
+    def __init__(self, state: Partition) -> None:
+        self.state = state
+        self.catalog = catalog()
+
+    def told(self, *given: AnyFact) -> list[tuple[int, str]]:
+        """Affiliate and status of each notice that is sent when these facts come."""
+        rules = partial(decide_transaction, history=shop.history(self.catalog))
+        made = Batch(self.state, rules, CLICKED_MS)
+        made.absorb([_record(each) for each in given])
+        self.state.apply(made.changes)
+        self.state.sent()
+        sent = [each.value for each in made.changes.outbox if each.topic == "notices"]
+        return [(each.affiliate_id, each.status) for each in map(_notice, sent)]
+
+
+_notice = msgspec.json.Decoder(Notice).decode
+
+
+def _record(fact: AnyFact) -> Record:
+    topic, key = facts.TOPIC_OF[type(fact)], fact.transaction_id.encode()
+    return Record(topic, 0, 0, CLICKED_MS + 999 * DAY, key, facts.encode(fact))
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Iterator[Worker]:
+    made = Store(tmp_path).open(0)
+    yield Worker(made)
+    made.close()
+
+
+def click(number: int, day: float, **more: Any) -> AnyFact:
+    return shop.click(number, int(day * DAY), **PERSON, **more)
+
+
+def order(number: int, day: float, **more: Any) -> AnyFact:
+    return shop.postback(number, int(day * DAY), conversion_unique_id="A", **amount("50"), **PERSON, **more)
+
+
+def test_a_number_that_comes_late_is_no_second_conversion_to_the_affiliate(worker: Worker) -> None:
+    assert worker.told(shop.click(), shop.pixel(2, HOUR, **LEAD)) == [(42, "approved")]
+    numbered = shop.postback(3, HOUR + SECOND, conversion_unique_id="A", **LEAD)
+    assert worker.told(numbered) == []
+    assert worker.told(shop.pixel(4, HOUR + MINUTE, **LEAD)) == [(42, "approved")]  # another one
+    worker.catalog = catalog(on=ALWAYS)
+    rejected = shop.postback(5, DAY, conversion_unique_id="A", status="cancelled", **LEAD)
+    assert worker.told(rejected) == [(42, "rejected")]
+
+
+def test_a_click_that_comes_late_is_not_told_to_the_same_affiliate_twice(worker: Worker) -> None:
+    assert worker.told(click(1, 0), order(2, 2)) == [(42, "approved")]
+    assert worker.told(click(3, 1)) == []
+    assert worker.told(click(4, 1.5)) == []
+    worker.catalog = catalog(on=ALWAYS)
+    assert worker.told(order(5, 3, status="cancelled")) == [(42, "rejected")]
+
+
+def test_another_affiliate_is_told_of_the_conversion_that_is_now_its_own(worker: Worker) -> None:
+    assert worker.told(click(1, 0), order(2, 2)) == [(42, "approved")]
+    assert worker.told(click(3, 1, affiliate_id=43)) == [(43, "approved")]
+    assert worker.told(click(4, 1.5, affiliate_id=43)) == []
+
+
+def test_another_amount_is_told_where_amounts_are_subscribed_to(worker: Worker) -> None:
+    worker.catalog = catalog(amounts=True)
+    assert worker.told(click(1, 0), order(2, 2)) == [(42, "approved")]
+    assert worker.told(click(3, 1)) == []
+    more = shop.postback(4, 3 * DAY, conversion_unique_id="A", **amount("100"), **PERSON)
+    assert worker.told(more) == [(42, "approved")]
+
+
+def test_a_replay_sends_what_was_sent_and_nothing_under_another_name(worker: Worker) -> None:
+    first, second = click(1, 0), order(2, 2)
+    worker.told(first, second)
+    worker.told(click(3, 1))
+    assert worker.told(second) == [(42, "approved")]
+
+
+def test_what_was_told_is_remembered_while_the_conversion_waits(worker: Worker) -> None:
+    assert worker.told(click(1, 0), order(2, 2)) == [(42, "approved")]
+    assert worker.told(click(3, 1, is_bot=True)) == []
+    approved = shop.adjustment(4, 3 * DAY, conversion_unique_id="A", status="approved", **PERSON)
+    assert worker.told(approved) == []
