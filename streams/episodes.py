@@ -8,9 +8,11 @@ credited to, and each share is decided as if it were alone:
 3. What the network states without a number goes to the only share, else to the one that began before it;
    where several did, it could mean any of them.
 4. A statement that was received more than the correction window after the first of its share is too late.
+5. What no click is known of waits together, as long as it was received within the correction window of the
+   first; what comes later waits by itself. So it is the same when the earlier is no longer kept.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -22,6 +24,7 @@ from streams.grouping import Group
 from streams.merge import AnyStatement, order
 
 NOBODYS: Final = ""  # of what no click is known yet
+Name = tuple[str, str]  # of a share: its click; without one, its first receipt
 
 ClickOf = Callable[[AnyStatement], str]
 """The receipt of the visit that a statement is credited to, NOBODYS where there is none."""
@@ -48,31 +51,47 @@ class Share(msgspec.Struct, kw_only=True):
 
 def shares(whole: Share, click_of: ClickOf) -> list[Share]:
     """The shares of a case, by when they began."""
-    homes = _homes([*whole.heard, *whole.barred], click_of)
-    found: dict[str, Share] = {}
-    for one in [*whole.heard, *whole.barred]:
-        click = homes[one.conversion_unique_id] if one.conversion_unique_id else click_of(one)
-        found.setdefault(click, Share(click=click, heard=[], barred=[], adjustments=[], unclear=[]))
-    for name in ("heard", "barred"):
-        for one in getattr(whole, name):
-            click = homes[one.conversion_unique_id] if one.conversion_unique_id else click_of(one)
-            getattr(found[click], name).append(one)
+    statements = [*whole.heard, *whole.barred]
+    names = _names(statements, click_of)
+    homes = _homes(statements, names)
+    found: dict[Name, Share] = {}
+    for kind in ("heard", "barred"):
+        for one in getattr(whole, kind):
+            name = homes[one.conversion_unique_id] if one.conversion_unique_id else names[one.receipt_id]
+            share = Share(click=name[0], heard=[], barred=[], adjustments=[], unclear=[])
+            getattr(found.setdefault(name, share), kind).append(one)
     began = sorted(found.values(), key=lambda share: order(share.first))
     for one in whole.adjustments:
         _add(began, found, homes, one)
     return began
 
 
-def _homes(statements: Iterable[AnyStatement], click_of: ClickOf) -> dict[str, str]:
-    """By order number the click of its first statement; what has permission comes first."""
+def _names(statements: Iterable[AnyStatement], click_of: ClickOf) -> dict[str, Name]:
+    """By receipt the share that each would be in by itself."""
+    found: dict[str, Name] = {}
+    waits, since_ms = "", 0
+    for one in sorted(statements, key=order):
+        click = click_of(one)
+        if click == NOBODYS:
+            received_ms = times.to_ms(one.received_at)
+            if not waits or received_ms - since_ms > expiry.CORRECTION_MS:
+                waits, since_ms = one.receipt_id, received_ms
+        found[one.receipt_id] = (click, waits if click == NOBODYS else "")
+    return found
+
+
+def _homes(statements: Iterable[AnyStatement], names: Mapping[str, Name]) -> dict[str, Name]:
+    """By order number the share of its first statement; what has permission comes first."""
     first: dict[str, AnyStatement] = {}
     for one in statements:
         if one.conversion_unique_id:
             first.setdefault(one.conversion_unique_id, one)
-    return {number: click_of(one) for number, one in first.items()}
+    return {number: names[one.receipt_id] for number, one in first.items()}
 
 
-def _add(began: Sequence[Share], found: dict[str, Share], homes: dict[str, str], one: Adjustment) -> None:
+def _add(
+    began: Sequence[Share], found: Mapping[Name, Share], homes: Mapping[str, Name], one: Adjustment
+) -> None:
     if one.conversion_unique_id:
         meant = [found[homes[one.conversion_unique_id]]] if one.conversion_unique_id in homes else []
     else:

@@ -13,6 +13,7 @@ import msgspec
 from schemas import times
 from schemas.catalog import Goal, Status
 from schemas.facts import Adjustment
+from schemas.topics import CORRECTION_WINDOW_DAYS, DAY_MS
 from streams.merge import AnyStatement, Order, order, trust
 
 Place = Literal["counts", "repeats", "separate", "ambiguous"]
@@ -23,6 +24,7 @@ UNKNOWN_GOAL: Final = Goal(
 )  # of a goal that nobody knows yet, what the catalog takes as usual
 
 
+CORRECTION_MS: Final = CORRECTION_WINDOW_DAYS * DAY_MS
 FIRST_MS: Final = times.to_ms("0001-01-01T00:00:00.000Z")
 LAST_MS: Final = times.to_ms("9999-12-31T23:59:59.999Z")
 
@@ -160,9 +162,12 @@ def _is_bare_status(one: AnyStatement, status_of: StatusOf) -> bool:
 
 
 def _before(groups: Iterable[Group], one: AnyStatement) -> list[Group]:
-    """The conversions that a statement without number can mean, those opened before it; two are too many."""
-    moment = order(one)
-    return list(islice((each for each in groups if each.opened < moment), 2))
+    """The conversions that a statement without number can mean, those opened before it; two are too many.
+
+    A person's of long ago are not meant: nothing corrects them.
+    """
+    moment, earliest = order(one), _time(times.to_ms(one.received_at) - CORRECTION_MS)
+    return list(islice((each for each in groups if each.opened < moment and each.opened[0] >= earliest), 2))
 
 
 def _near(groups: Iterable[Group], one: AnyStatement, window_ms: int) -> Iterable[Group]:

@@ -16,11 +16,15 @@ def conversion_id(transaction_id: str, goal_id: int, group: Group, *, click: str
     """The ID stays whatever is learned later: what counts on a once goal needs no number to have one.
 
     With an affiliate identifier each order is a case of its own, and its number a part of every name. With a
-    person's a once goal counts once for each click, whose receipt is a part of the name.
+    person's a once goal counts once for each click, whose receipt is a part of the name; before it is known,
+    the first statement's.
     """
     case = (transaction_id, str(goal_id), *(("test",) if test else ()))
-    if group.place == "counts" and kind(transaction_id) is not Kind.AFFILIATE:
-        return digest(*case, *((f"c:{click}",) if click else ()))
+    whose = kind(transaction_id)
+    if group.place == "counts" and whose is Kind.RANDOM:
+        return digest(*case)
+    if group.place == "counts" and whose is Kind.DERIVED:
+        return digest(*case, f"c:{click}" if click else _by_receipt(group.statements[0].receipt_id))
     return digest(*case, f"u:{group.number}" if group.number else _by_receipt(group.statements[0].receipt_id))
 
 

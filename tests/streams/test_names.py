@@ -96,4 +96,4 @@ def test_6_8_what_counts_of_a_persons_click_is_named_by_that_click():
     of = person["transaction_id"], "0"
     found = [one.conversion_id for one in conversions(*facts)]
     assert found == [digest(*of, f"c:06cv0000000000000000000-{number}") for number in (1, 3)]
-    assert conversion(facts[1]).conversion_id == digest(*of)
+    assert conversion(facts[1]).conversion_id == digest(*of, "r:06cv0000000000000000000-2")

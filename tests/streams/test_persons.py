@@ -180,6 +180,35 @@ def as_record(sent: Outgoing) -> Record:
     return Record("conversions", 0, 0, CLICKED_MS, sent.key, sent.value)
 
 
+@pytest.mark.parametrize("is_expired", [False, True])
+def test_what_has_no_number_and_no_click_waits_whether_or_not_the_earlier_is_still_kept(
+    state: Partition, *, is_expired: bool
+) -> None:
+    first = shop.postback(1, 0, **PERSON)
+    (waits,) = cases(absorbed(state, first))
+    if is_expired:
+        expired(state, 128)
+    sent = absorbed(state, later := shop.postback(2, 121 * DAY, **PERSON))
+    assert quarantines(sent) == []
+    (other,) = cases(sent)
+    (one,) = other.conversions
+    assert (one.reason, one.receipts) == (Reason.AWAITING_CLICK, (later.receipt_id,))
+    assert one.conversion_id != waits.conversions[0].conversion_id
+    assert other.number != waits.number
+
+
+@pytest.mark.parametrize("is_expired", [False, True])
+def test_a_bare_word_is_never_about_what_nothing_corrects_any_more(
+    state: Partition, *, is_expired: bool
+) -> None:
+    absorbed(state, click(1, 0, "first"), shop.postback(2, HOUR, goal_id=5, **PERSON))
+    if is_expired:
+        expired(state, 128)
+    word = shop.postback(4, 121 * DAY, status="cancelled", goal_id=5, **PERSON)
+    sent = absorbed(state, click(3, 120.5, "second"), word)
+    assert (quarantines(sent), told(sent)) == ([], [("second", "rejected")])
+
+
 def test_a_case_of_before_that_held_all_purchases_together_gives_way_to_theirs(state: Partition) -> None:
     """As a joiner of the release before sent it: under no number."""
     made = Batch(state, RULES, CLICKED_MS)
