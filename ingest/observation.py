@@ -28,6 +28,7 @@ _TEXTS: Final = (
     *("adv_sub", "adv_sub2", "adv_sub3", "adv_sub4", "adv_sub5"),
     *(f"adv_unique{n}" for n in range(1, 6)),
 )
+_CUT: Final = frozenset({*_TEXTS, "goal_id"})
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"", "0", "false", "no", "off"})
 
@@ -185,10 +186,12 @@ def _contents(stated: _Stated) -> dict[str, Any]:
     goal, goal_id = _goal(catalog, values)
     proof = _proof(stated)
     sale_amount, sale_currency = _sale(fields)
+    received_ms, occurred_ms = request.received_ms, _occurred_ms(stated)
+    received_at = times.from_ms(received_ms)
     contents: dict[str, Any] = {
         "transaction_id": stated.transaction_id,
-        "received_at": times.from_ms(request.received_ms),
-        "occurred_at": times.from_ms(_occurred_ms(stated)),
+        "received_at": received_at,
+        "occurred_at": received_at if occurred_ms == received_ms else times.from_ms(occurred_ms),
         "edge": known.edge,
         "catalog_version": known.catalog.version,
         "proven_by": proof.proven_by,
@@ -216,8 +219,8 @@ def _contents(stated: _Stated) -> dict[str, Any]:
 
 
 def _name_cuts(fields: Fields) -> None:
-    for name in (*_TEXTS, "goal_id"):
-        if len(fields.values.get(name, "")) > parameters.MAX_TEXT:
+    for name, text in fields.values.items():
+        if len(text) > parameters.MAX_TEXT and name in _CUT:
             fields.problems.append(f"{name}: cut at {parameters.MAX_TEXT} characters")
 
 
@@ -329,4 +332,4 @@ def _occurred_ms(stated: _Stated) -> int:
 
 def _other_zones(catalog: Catalog, zone: str) -> bool:
     """Whether the click's advertiser, whom only the joiner knows, may have another zone."""
-    return any(catalog.time_zone_of(advertiser.id) != zone for advertiser in catalog.advertisers)
+    return bool(catalog.time_zones - {zone})

@@ -171,6 +171,11 @@ class Catalog(Entry, frozen=True, kw_only=True):
         advertiser = self._advertisers.get(offer.advertiser_id)
         return advertiser.postback.strongest if advertiser else "none"
 
+    @cached_property
+    def time_zones(self) -> frozenset[str]:
+        """Every zone in which some advertiser's times without one are read."""
+        return frozenset(one.time_zone or self.network.time_zone for one in self.advertisers)
+
     def time_zone_of(self, advertiser_id: int) -> str:
         """The zone in which the advertiser's times without one are read: its own, else the network's."""
         advertiser = self._advertisers.get(advertiser_id)
