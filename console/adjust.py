@@ -5,21 +5,20 @@ import getpass
 import secrets
 import socket
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from console import adjust_file, adjust_rows
-from console.adjust_file import Line
-from console.adjust_plan import Defaults, Effect, Plan, canonical_id
-from console.adjust_post import Collector, Verdict
+from console import adjust_file
+from console.adjust_file import Line, Lines
+from console.adjust_forecast import Forecaster
+from console.adjust_plan import Defaults, Effect
 from console.adjust_report import Report
-from console.catalog_log import KafkaLog, history_of
-from schemas.adjustments import ACTIONS, MOST, STATUSES, number
-from schemas.catalog_versions import History
-from service import adjust_token, stack_file
-from service.clickhouse import ClickHouse
-from service.errors import No, Unreachable, Usage
+from console.adjust_sender import Sender
+from schemas.adjustments import ACTIONS, STATUSES
+from service import stack_file
+from service.errors import No, Usage
 from service.progress import Progress
 from service.settings import Settings
 
@@ -80,89 +79,69 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0: every line was accepted, or would be; 1: some were not; 3: some could not be sent."""
-    lines = _lines(args)
-    settings = stack_file.settings_for(args.dir)
-    defaults = Defaults(
-        by=args.by or f"{getpass.getuser()}@{socket.gethostname()}",
-        why=args.why,
-        again=f":{secrets.token_hex(8)}" if args.again else "",
-    )
-    effects = forecast(lines, settings, defaults)
-    report = Report(effects, is_json=args.format == "json")
-    to_send = [effect for effect in effects if effect.sent]
-    if args.dry_run or not to_send:
-        return report.dry(is_dry_run=args.dry_run)
-    if not args.apply and not _agreed(report):
-        raise No("nothing was sent")
-    return report.done(sent(to_send, settings))
+    with _lines(args) as lines:
+        settings = stack_file.settings_for(args.dir)
+        defaults = Defaults(
+            by=args.by or f"{getpass.getuser()}@{socket.gethostname()}",
+            why=args.why,
+            again=f":{secrets.token_hex(8)}" if args.again else "",
+        )
+        report = Report(is_json=args.format == "json")
+        with Forecaster(settings, defaults) as forecaster:
+            if args.dry_run:
+                for effects in forecaster.effects(lines):
+                    report.tell(effects)
+                return report.end("nothing was sent")
+            if not args.apply and _is_asked() and not _agreed(forecaster.effects(lines)):
+                raise No("nothing was sent")
+            return _applied(forecaster, lines, report, settings)
 
 
-def _lines(args: argparse.Namespace) -> list[Line]:
+def _applied(forecaster: Forecaster, lines: Lines, report: Report, settings: Settings) -> int:
+    """What is to be sent is sent, a piece at a time, each told before the next; 3 where some could not be."""
+    sender: Sender | None = None
+    with Progress("adjusting", lines.count) as progress:
+        for effects in forecaster.effects(lines):
+            to_send = [effect for effect in effects if effect.sent]
+            sender = sender or (Sender(settings) if to_send else None)
+            report.tell(effects, sender.verdicts(to_send, progress) if sender else None)
+            progress.show(report.told)
+            if sender and sender.is_gone:
+                break
+    end = "" if sender else "nothing is to be sent"
+    return report.end(end, unsent=lines.count - report.told)
+
+
+@contextmanager
+def _lines(args: argparse.Namespace) -> Iterator[Lines]:
     texts = {field: str(value) for option, field in BY_HAND.items() if (value := getattr(args, option))}
     if args.file:
         if texts or args.test:
             raise Usage("a file says everything itself: leave out the options for one adjustment")
-        return adjust_file.read(args.file)
+        with adjust_file.opened(args.file) as lines:
+            yield lines
+        return
     if not texts:
         raise Usage(
             "name a file, or one conversion: --transaction ID --status rejected (roundtrip adjust --help)"
         )
     # By hand the same words twice are meant twice; the key lets what was unavailable be sent again.
     texts.setdefault("key", f"hand:{secrets.token_hex(8)}")
-    return [Line(number=0, texts=texts | ({"test": "1"} if args.test else {}))]
+    line = Line(number=0, texts=texts | ({"test": "1"} if args.test else {}))
+    yield Lines(lambda: iter([line]))
 
 
-def forecast(lines: Sequence[Line], settings: Settings, defaults: Defaults) -> list[Effect]:
-    """What each line would change, as ClickHouse shows the conversions now."""
-    named = [line.texts for line in lines if not line.problem]
-    clickhouse = ClickHouse(settings)
-    try:
-        known = adjust_rows.known(
-            clickhouse,
-            [canonical_id(texts["transaction_id"]) for texts in named if "transaction_id" in texts],
-            [texts["conversion_unique_id"] for texts in named if _is_by_order(texts)],
-            [texts["conversion_id"].lower() for texts in named if "conversion_id" in texts],
-        )
-    finally:
-        clickhouse.close()
-    return Plan(known, _history(named, settings), defaults).effects(lines)
+def _is_asked() -> bool:
+    """Whether there is a person to ask; a program has asked for it."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def _is_by_order(texts: dict[str, str]) -> bool:
-    return "conversion_unique_id" in texts and not {"transaction_id", "conversion_id"} & texts.keys()
-
-
-def _history(named: Iterable[dict[str, str]], settings: Settings) -> History:
-    """The catalog's, where a line needs it: for a goal's name, or a price of a new amount."""
-    needed = any("amount" in each or number(each.get("goal_id", "0")) is None for each in named)
-    return history_of(KafkaLog(settings).read()) if needed else History()
-
-
-def _agreed(report: Report) -> bool:
-    """Whether to go on: a person is asked, a program has asked for it."""
-    if not sys.stdin.isatty() or not sys.stdout.isatty():
-        return True
-    report.preview()
+def _agreed(pieces: Iterable[Sequence[Effect]]) -> bool:
+    """Whether the person goes on, who was shown what would change."""
+    preview = Report(is_json=False)
+    for effects in pieces:
+        preview.preview(effects)
+    preview.end("")
     sys.stderr.write("apply? [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
-
-
-def sent(effects: Sequence[Effect], settings: Settings) -> dict[int, Verdict]:
-    """The collector's verdicts, by line; a line that it never got to is told so."""
-    collector = Collector(settings.collector, adjust_token.read(settings))
-    verdicts: dict[int, Verdict] = {}
-    with Progress("adjusting", len(effects)) as progress:
-        for at in range(0, len(effects), MOST):
-            part = effects[at : at + MOST]
-            try:
-                answers = collector.state([effect.sent for effect in part])
-            except Unreachable as error:
-                if not verdicts:
-                    raise
-                sys.stderr.write(f"roundtrip adjust: {error}\n")
-                break
-            verdicts |= {effect.number: answer for effect, answer in zip(part, answers, strict=True)}
-            progress.advance(len(part))
-    missing = Verdict(outcome="unavailable", sentence="not sent: the collector was gone")
-    return {effect.number: verdicts.get(effect.number, missing) for effect in effects}

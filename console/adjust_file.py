@@ -2,17 +2,22 @@
 
 import csv
 import hashlib
+import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import msgspec
 
 from schemas.adjustments import FIELDS
 from service.errors import Usage
 
-MOST_LINES: Final = 100_000  # held in memory with what they mean: 390 MB, measured
+PIECE: Final = 5_000  # lines that are in memory at a time, with what they mean: 20 MB
 MAX_CELL: Final = 2_000  # characters; twice what any field may have, so that the field's own limit is told
 
 # Names that the field's platforms export (vocabulary.md), and by which a conversion may be named.
@@ -47,28 +52,65 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
         return hashlib.sha256(json.dumps(sorted(self.texts.items())).encode()).hexdigest()[:32]
 
 
-def read(path: Path) -> list[Line]:
-    """The file's lines; Usage where it is no such file."""
+class Lines:
+    """Adjustments that can be gone through again and again, a piece at a time. count: how many there are."""
+
+    def __init__(self, source: Callable[[], Iterator[Line]]) -> None:
+        self._source = source
+        self.count = sum(1 for _ in source())
+
+    def pieces(self) -> Iterator[list[Line]]:
+        """All lines in order, PIECE at a time."""
+        left = self._source()
+        while piece := list(itertools.islice(left, PIECE)):
+            yield piece
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Lines]:
+    """The file's lines, all of which can be read; Usage where it is no such file."""
+    with ExitStack() as stack:
+        with _told(path):
+            whole = stack.enter_context(_seekable(stack.enter_context(path.open("rb"))))
+            found = Lines(lambda: _read(whole, str(path)))
+        yield found
+
+
+def _read(file: BinaryIO, name: str) -> Iterator[Line]:
+    os.lseek(file.fileno(), 0, os.SEEK_SET)
+    with open(os.dup(file.fileno()), encoding="utf-8-sig", newline="") as text:  # noqa: PTH123  no path: a pipe's copy
+        yield from lines(text, name)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return lines(file, str(path))
+        yield
     except OSError as error:
         raise Usage(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise Usage(f"{path} is no UTF-8 text ({error.reason}); save it as CSV UTF-8") from error
 
 
-def lines(text: Iterable[str], name: str) -> list[Line]:
+@contextmanager
+def _seekable(file: BinaryIO) -> Iterator[BinaryIO]:
+    """The file; of a pipe a copy, gone afterwards."""
+    if file.seekable():
+        yield file
+        return
+    with tempfile.TemporaryFile() as copy:
+        shutil.copyfileobj(file, copy)
+        copy.flush()
+        yield copy
+
+
+def lines(text: Iterable[str], name: str) -> Iterator[Line]:
     """The adjustments of a CSV text; commas, semicolons or tabs between the cells, as its head has them."""
     rows = _rows(iter(text), name)
     _, head = next(rows, (1, []))
     columns = _columns(head, name)
-    found: list[Line] = []
     for number, cells in rows:
-        if len(found) == MOST_LINES:
-            raise Usage(f"{name}: more than {MOST_LINES} lines; split it, the parts may repeat lines")
-        found.append(_line(number, cells, columns))
-    return found
+        yield _line(number, cells, columns)
 
 
 def _rows(text: Iterator[str], name: str) -> Iterator[tuple[int, list[str]]]:

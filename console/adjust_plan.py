@@ -13,6 +13,7 @@ from typing import Final, Literal
 import msgspec
 
 from console.adjust_file import Line
+from console.adjust_keys import Keys
 from console.adjust_rows import Applied, Known, Row
 from schemas import adjustments, money
 from schemas.adjustments import Stated, Wrong
@@ -65,13 +66,16 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan:
-    """Goes through the lines in order; each sees what those before it change."""
+    """Goes through the lines in order; each sees what those before it change.
 
-    def __init__(self, known: Known, history: History, defaults: Defaults) -> None:
+    keys: those of the lines before these, where the file is longer.
+    """
+
+    def __init__(self, known: Known, history: History, defaults: Defaults, keys: Keys | None = None) -> None:
         self._known = known
         self._history = history
         self._defaults = defaults
-        self._lines: dict[tuple[str, str], int] = {}
+        self._keys = keys or Keys()
 
     def effects(self, lines: Iterable[Line]) -> list[Effect]:
         """What each line comes to."""
@@ -135,9 +139,8 @@ class Plan:
         if not stated.key:
             return None
         name = (stated.transaction_id, stated.key)
-        if first := self._lines.get(name):
+        if (first := self._keys.first(name, line.number)) != line.number:
             return Effect(number=line.number, kind="again", told=f"repeats line {first}: nothing to do")
-        self._lines[name] = line.number
         applied = self._known.applied.get(name)
         return None if applied is None else self._applied(line, stated, applied)
 

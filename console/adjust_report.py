@@ -23,78 +23,89 @@ _DONE: Final[dict[Kind, str]] = {
 
 
 class Report:
-    """Tells what would change, and what did."""
+    """Tells what would change, and what did, a piece of the lines after another. told: how many so far."""
 
-    def __init__(self, effects: Sequence[Effect], *, is_json: bool) -> None:
-        self._effects = effects
+    def __init__(self, *, is_json: bool) -> None:
         self._is_json = is_json
+        self.told = 0
+        self._kinds: Counter[Kind] = Counter()
+        self._moves: Counter[str] = Counter()
+        self._sums: dict[tuple[str, str], Decimal] = {}
+        self._outcomes: Counter[str] = Counter()
+        self._wrong = self._left = self._open = 0
+        self._has_begun = self._has_rows = False  # of the JSON document
 
-    def preview(self) -> None:
-        """Lines that are not taken, and the summary."""
-        self._say([_told(effect) for effect in self._effects if effect.kind == "wrong"] + self.summary())
+    def preview(self, effects: Sequence[Effect]) -> None:
+        """These lines are counted; only what is not taken of them is told."""
+        self._say(map(_told, (effect for effect in effects if effect.kind == "wrong")))
+        self._count(effects, {})
 
-    def dry(self, *, is_dry_run: bool) -> int:
-        """What would change; nothing was sent."""
-        end = "nothing was sent" if is_dry_run else "nothing is to be sent"
+    def tell(self, effects: Sequence[Effect], verdicts: Mapping[int, Verdict] | None = None) -> None:
+        """Each of these lines: what it would change, or its verdict where it was sent."""
+        given = verdicts or {}
         if self._is_json:
-            self._json({})
+            self._write_rows([_as_row(effect, given.get(effect.number)) for effect in effects])
         else:
-            self._say([*map(_told, self._effects), *self.summary(), end])
-        return 1 if any(effect.kind == "wrong" for effect in self._effects) else 0
+            self._say(_told(effect, given.get(effect.number)) for effect in effects)
+        self._count(effects, given)
 
-    def done(self, verdicts: Mapping[int, Verdict]) -> int:
-        """Each line's verdict, and what changes."""
+    def end(self, end: str, unsent: int = 0) -> int:
+        """The summary, and the exit code. unsent: how many lines were not come to."""
         if self._is_json:
-            self._json(verdicts)
+            self._write_rows([])
+            sys.stdout.write("],\n")
+            sys.stdout.write(f'"summary": {render.as_json(self.summary(unsent)).decode()}}}\n')
         else:
-            self._say(
-                [*(_told(each, verdicts.get(each.number)) for each in self._effects), *self.summary(verdicts)]
-            )
-        outcomes = {verdict.outcome for verdict in verdicts.values()}
-        if "unavailable" in outcomes:
+            self._say([*self.summary(unsent), *([end] if end else [])])
+        if unsent or self._outcomes["unavailable"]:
             return UNREACHABLE
-        return 1 if "refused" in outcomes or any(each.kind == "wrong" for each in self._effects) else 0
+        return 1 if self._outcomes["refused"] or self._wrong else 0
 
-    def summary(self, verdicts: Mapping[int, Verdict] | None = None) -> list[str]:
+    def summary(self, unsent: int = 0) -> list[str]:
         """How many of each, which statuses become which, and the money per currency."""
-        counted = [each for each in self._effects if verdicts is None or _is_accepted(each, verdicts)]
-        left = len(self._effects) - len(counted)
-        kinds = Counter(each.kind for each in counted)
-        parts = [f"{kinds[kind]} {word}" for kind, word in _DONE.items() if kinds[kind]]
-        parts += [f"{left} not accepted"] if left else []
-        moves = Counter(
-            f"{each.before} -> {each.after}" for each in counted if each.after and each.before != each.after
-        )
-        lines = [f"{_many(len(self._effects), 'adjustment')}: {', '.join(parts) or 'none'}"]
-        lines += [f"{move}: {_many(count, 'conversion')}" for move, count in sorted(moves.items())]
+        parts = [f"{self._kinds[kind]} {word}" for kind, word in _DONE.items() if self._kinds[kind]]
+        parts += [f"{self._left} not accepted"] if self._left else []
+        parts += [f"{unsent} not come to: the collector was gone"] if unsent else []
+        lines = [f"{_many(self.told + unsent, 'adjustment')}: {', '.join(parts) or 'none'}"]
+        lines += [f"{move}: {_many(count, 'conversion')}" for move, count in sorted(self._moves.items())]
         lines += [
             f"{side}: {total.normalize():+f} {currency}".rstrip()
-            for (side, currency), total in _sums(counted)
+            for (side, currency), total in sorted(self._sums.items())
         ]
-        if is_open := sum(each.is_open for each in counted):
-            lines.append(f"what {_many(is_open, 'of them', '')} will owe follows the rules, and is in no sum")
+        if self._open:
+            lines.append(
+                f"what {_many(self._open, 'of them', '')} will owe follows the rules, and is in no sum"
+            )
         return lines
 
-    def _json(self, verdicts: Mapping[int, Verdict]) -> None:
-        told = [_as_row(effect, verdicts.get(effect.number)) for effect in self._effects]
-        sys.stdout.write(render.as_json({"lines": told, "summary": self.summary(verdicts or None)}).decode())
+    def _count(self, effects: Iterable[Effect], verdicts: Mapping[int, Verdict]) -> None:
+        for effect in effects:
+            self.told += 1
+            self._wrong += effect.kind == "wrong"
+            if (verdict := verdicts.get(effect.number)) is not None:
+                self._outcomes[verdict.outcome] += 1
+                if verdict.outcome != "accepted":
+                    self._left += 1
+                    continue
+            self._kinds[effect.kind] += 1
+            self._open += effect.is_open
+            if effect.after and effect.before != effect.after:
+                self._moves[f"{effect.before} -> {effect.after}"] += 1
+            for amount in effect.amounts:
+                name = (amount.side, amount.currency)
+                self._sums[name] = self._sums.get(name, Decimal(0)) + amount.by
+
+    def _write_rows(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """One document in all, whose rows follow one another."""
+        if not self._has_begun:
+            sys.stdout.write('{"lines": [\n')
+        for row in rows:
+            sys.stdout.write((",\n" if self._has_rows else "") + render.as_json(row).decode().rstrip())
+            self._has_rows = True
+        self._has_begun = True
 
     def _say(self, lines: Iterable[str]) -> None:
         sys.stdout.writelines(f"{render.plain(line)}\n" for line in lines)
-
-
-def _is_accepted(effect: Effect, verdicts: Mapping[int, Verdict]) -> bool:
-    verdict = verdicts.get(effect.number)
-    return verdict is None or verdict.outcome == "accepted"
-
-
-def _sums(effects: Iterable[Effect]) -> list[tuple[tuple[str, str], Decimal]]:
-    sums: dict[tuple[str, str], Decimal] = {}
-    for effect in effects:
-        for amount in effect.amounts:
-            name = (amount.side, amount.currency)
-            sums[name] = sums.get(name, Decimal(0)) + amount.by
-    return sorted(sums.items())
 
 
 def _told(effect: Effect, verdict: Verdict | None = None) -> str:
