@@ -5,6 +5,8 @@ BIN := .venv/bin
 ARGS ?=
 CODE := roundtrip.py schemas service ingest streams sinks console deploy proof tests
 FAST := not stack and not browser and not kill
+# Compiled modules are kept: without, each of the many processes of a test run compiles all of them anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up check test bench kills availability load joining joinerkills chromium schemas lock clean
@@ -35,7 +37,7 @@ check: setup  ## lint, types and the fast tests, under a minute
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/ruff format --check --quiet $(CODE)
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest -q -n 3 --dist worksteal -m "$(FAST)" $(ARGS)
+	@$(BIN)/python -m pytest -q -n 3 --dist worksteal --hypothesis-profile quick -m "$(FAST)" $(ARGS)
 
 test: setup chromium  ## everything: lint, types, all tests with the real Kafka, ClickHouse and browser
 	@$(BIN)/ruff check $(CODE)

@@ -13,6 +13,7 @@ from ingest.gate import BodyFault
 from ingest.routes import PATHS
 from schemas import facts
 from schemas.facts import MAX_RECORD_BYTES
+from tests.chance import tries
 from tests.ingest.fakes import CATALOG, NEWER, Bench, get, new_id
 
 NAMES = sorted(
@@ -75,7 +76,7 @@ def query_of(stated: list[tuple[str, str]]) -> str:
     return urlencode(stated, errors="replace")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=tries(200), deadline=None)
 @given(
     path=paths,
     query=st.one_of(pairs.map(query_of), raw_bytes),
@@ -106,7 +107,7 @@ async def test_every_request_ends_in_the_table_and_every_fact_can_be_read(
     bench.kafka.refusals()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=tries(150), deadline=None)
 @given(st.text(max_size=200), st.sampled_from(["", "https://shop.example/", "https://", "//shop.example"]))
 def test_a_deep_link_stays_on_the_offer_s_hosts(rest: str, start: str) -> None:
     offer = CATALOG.offers[0]

@@ -10,6 +10,7 @@ from proof import readings
 from schemas.catalog import Catalog, Permission, Price, Term
 from schemas.facts import GOAL_UNRESOLVED, AnyFact
 from streams.decide import decide_transaction
+from tests.chance import tries
 from tests.streams import facts_of_a_shop as shop
 
 KINDS = {"pixel": shop.pixel, "iframe": shop.iframe, "postback": shop.postback}
@@ -86,7 +87,7 @@ def statements(draw: st.DrawFn, number: int, version: st.SearchStrategy[int]) ->
 OWN = st.sampled_from(["", "approved", "rejected", "pending"])
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=tries(1_000), deadline=None)
 @given(histories())
 def test_decide_and_the_naive_reading_agree(history: tuple[list[AnyFact], tuple[Catalog, ...]]) -> None:
     facts, versions = history

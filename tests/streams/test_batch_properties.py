@@ -26,6 +26,7 @@ from streams.decide import decide_transaction
 from streams.reading import may_count
 from streams.state import Partition
 from streams.store import Store
+from tests.chance import tries
 from tests.streams.facts_of_a_shop import (
     CATALOG,
     DAY,
@@ -225,7 +226,9 @@ def assert_versions_grow(log: Iterable[Record]) -> None:
         last[key(case)] = case
 
 
-OFTEN = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+OFTEN = settings(
+    max_examples=tries(50), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 @OFTEN

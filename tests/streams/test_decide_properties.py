@@ -13,6 +13,7 @@ from schemas.decisions import Conversion
 from schemas.facts import AnyFact
 from schemas.reasons import Reason
 from streams.decide import Decision, decide_transaction
+from tests.chance import tries
 from tests.streams.facts_of_a_shop import (
     DAY,
     LEAD,
@@ -68,7 +69,7 @@ KINDS: dict[Any, dict[str, st.SearchStrategy[Any]]] = {
 }
 
 
-RANDOMLY = settings(max_examples=100, deadline=None)  # about 1 s each; more when hunting
+RANDOMLY = settings(max_examples=tries(100), deadline=None)
 
 
 @st.composite

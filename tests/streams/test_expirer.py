@@ -21,6 +21,7 @@ from streams.expirer import Expirer, Gone
 from streams.layout import Bundle, Expired, Position
 from streams.state import FAMILIES, Partition
 from streams.store import Store
+from tests.chance import tries
 from tests.streams import facts_of_a_shop as shop
 from tests.streams.joining import NOON_MS, cases, click, content, decide, last_cases, postback, quarantines
 
@@ -260,7 +261,7 @@ def histories(draw: st.DrawFn) -> list[tuple[int, AnyFact]]:
     return told
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=tries(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(told=histories(), data=st.data())
 def test_expiry_at_any_moments_changes_no_final_row_of_what_comes_in_time(
     fresh: Callable[[], Partition], told: list[tuple[int, AnyFact]], data: st.DataObject

@@ -25,6 +25,7 @@ from streams.decide import Decision, decide_transaction
 from streams.layout import Bundle, Emitted, Header
 from streams.state import Partition
 from streams.tally import Tally
+from tests.chance import tries
 from tests.streams.joining import (
     NOON_MS,
     Verdict,
@@ -285,7 +286,7 @@ GIVEN = [
 ]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=tries(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_order_repetition_and_splitting_change_no_final_case(
     fresh: Callable[[], Partition], data: st.DataObject
