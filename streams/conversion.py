@@ -79,7 +79,7 @@ def conversion_of(case: Case, group: Group) -> Row:
     credit = transaction.credit(group.statements[0])
     visit = credit.visit if credit else None
     setting = _setting(case, visit, group)
-    ranked = rank([*group.statements, *group.adjustments])
+    ranked = rank(_in_order(group))
     sale = _sale(ranked, setting, group.statements[0].occurred_at[:10])
     worth = quote(setting.goal, visit, sale, setting.catalog) if visit and setting.goal else None
     found = verdict(_evidence(case, group, credit, setting, worth, ranked))
@@ -104,6 +104,13 @@ def conversion_of(case: Case, group: Group) -> Row:
         catalog=setting.catalog,
     )
     return Row(conversion, notices(story), visit)
+
+
+def _in_order(group: Group) -> Sequence[AnyStatement]:
+    """What has a say, in the order of receipt: the network may have created it after it spoke of it."""
+    if not group.adjustments:
+        return group.statements
+    return sorted([*group.statements, *group.adjustments], key=order)
 
 
 def _setting(case: Case, visit: Click | Impression | None, group: Group) -> Setting:

@@ -103,7 +103,9 @@ def _decide(
         heard=within_limit(
             [transaction.weighed(one) for one in observations if one.receipt_id not in objections]
         ),
-        barred=within_limit([one for one in observations if one.receipt_id in objections]),
+        barred=within_limit(
+            [transaction.weighed(one) for one in observations if one.receipt_id in objections]
+        ),
         adjustments=within_limit(adjustments),
     )
     is_cut = len(whole.heard) + len(whole.barred) + len(whole.adjustments) < len(statements)

@@ -81,11 +81,16 @@ def _names(statements: Iterable[AnyStatement], click_of: ClickOf) -> dict[str, N
 
 
 def _homes(statements: Iterable[AnyStatement], names: Mapping[str, Name]) -> dict[str, Name]:
-    """By order number the share of its first statement; what has permission comes first."""
+    """By order number the share of its first statement; what has permission comes first, unless too late."""
+    began: dict[str, int] = {}
+    for one in statements:
+        number, received_ms = one.conversion_unique_id, times.to_ms(one.received_at)
+        began[number] = min(began.get(number, received_ms), received_ms)
     first: dict[str, AnyStatement] = {}
     for one in statements:
-        if one.conversion_unique_id:
-            first.setdefault(one.conversion_unique_id, one)
+        number = one.conversion_unique_id
+        if number and times.to_ms(one.received_at) - began[number] <= expiry.CORRECTION_MS:
+            first.setdefault(number, one)
     return {number: names[one.receipt_id] for number, one in first.items()}
 
 
@@ -95,18 +100,27 @@ def _add(
     if one.conversion_unique_id:
         meant = [found[homes[one.conversion_unique_id]]] if one.conversion_unique_id in homes else []
     else:
-        meant = [share for share in began if len(began) == 1 or order(share.first) < order(one)]
+        meant = [share for share in began if len(began) == 1 or _may_be_meant(share, one)]
     if len(meant) == 1:
         meant[0].adjustments = [*meant[0].adjustments, one]
     elif meant:
         meant[-1].unclear = [*meant[-1].unclear, one]
 
 
+def _may_be_meant(share: Share, one: Adjustment) -> bool:
+    """Whether it began before, and not so long ago that nothing corrects it."""
+    is_late = times.to_ms(one.received_at) - _born_ms(share) > expiry.CORRECTION_MS
+    return order(share.first) < order(one) and not is_late
+
+
+def _born_ms(share: Share) -> int:
+    return min(times.to_ms(one.received_at) for one in (*share.heard, *share.barred))
+
+
 def in_time(share: Share) -> tuple[Share, dict[str, str]]:
     """The share without what is too late, and by receipt why that is."""
     every = [*share.heard, *share.barred, *share.adjustments, *share.unclear]
-    born_ms = min(times.to_ms(one.received_at) for one in (*share.heard, *share.barred))
-    late = _late(every, born_ms)
+    late = _late(every, _born_ms(share))
     if not late:
         return share, late
     kept = {

@@ -4,7 +4,7 @@ Statements come, and stay, in the order of receipt (streams.merge.order); so do 
 """
 
 from bisect import insort
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final, Literal
 
@@ -65,12 +65,15 @@ def group(
     groups = _grouped(heard, barred, adjustments, goal, status_of)
     if not adjustments:
         return groups
-    undone = {one.receipt_id for each in groups for one in _undone(each)}
+    undone = {one.receipt_id: one for each in groups for one in _undone(each)}
     if undone:
         heard = [one for one in heard if one.receipt_id not in undone]
         groups = _grouped(heard, barred, adjustments, goal, status_of)
     for each in groups:
         _take_back(each)
+    for one, meant in _meant(groups, undone.values()):
+        if len(meant) == 1:
+            meant[0].shown.append(one)
     return groups
 
 
@@ -103,7 +106,7 @@ def _released(group: Group) -> Order | None:
     return max((order(one) for one in group.adjustments if one.action == "release"), default=None)
 
 
-def _undone(group: Group) -> list[AnyStatement]:
+def _undone(group: Group) -> list[Adjustment]:
     """What the network created of the conversion and took back."""
     released = _released(group)
     if released is None:
@@ -157,7 +160,9 @@ def _many(observations: Iterable[AnyStatement], goal: Goal, status_of: StatusOf)
 
 
 def _is_bare_status(one: AnyStatement, status_of: StatusOf) -> bool:
-    """Whether it states approved or rejected, and neither an order nor an amount."""
+    """Whether an advertiser states approved or rejected, and neither an order nor an amount."""
+    if one.kind == "adjustment":
+        return False  # what the network creates is meant as a conversion
     return one.sale_amount is None and status_of(one) in ("approved", "rejected")
 
 
@@ -211,18 +216,27 @@ def _beside(groups: list[Group], one: AnyStatement, goal: Goal) -> Group | None:
 def _adjust(groups: list[Group], adjustments: Iterable[Adjustment]) -> list[Group]:
     """Each goes to the conversion that it means, or waits for it; those that may mean several come back."""
     ambiguous = []
-    named = _named(groups)
-    by_time = sorted(groups, key=_opening)
-    for one in adjustments:
-        if one.conversion_unique_id:
-            meant = [named[one.conversion_unique_id]] if one.conversion_unique_id in named else []
-        else:
-            meant = groups[:1] if groups[0].place == "counts" else _before(by_time, one)
+    for one, meant in _meant(groups, adjustments):
         if len(meant) > 1:
             ambiguous.append(unclear(one))
         elif meant:
             meant[0].adjustments.append(one)
     return ambiguous
+
+
+def _meant(
+    groups: Sequence[Group], adjustments: Iterable[Adjustment]
+) -> Iterator[tuple[Adjustment, list[Group]]]:
+    """Each with what it means: its number's conversion, else what counts, else those opened before it."""
+    named = _named(groups)
+    by_time = sorted(groups, key=_opening)
+    for one in adjustments:
+        if one.conversion_unique_id:
+            yield one, [named[one.conversion_unique_id]] if one.conversion_unique_id in named else []
+        elif groups and groups[0].place == "counts":
+            yield one, [groups[0]]
+        else:
+            yield one, _before(by_time, one)
 
 
 def _by_number(observations: Iterable[AnyStatement]) -> dict[str, list[AnyStatement]]:

@@ -406,3 +406,44 @@ def test_1_18_what_was_created_and_taken_back_is_none_and_numbers_count_as_if_it
     assert conversions(click(), created, release) == ()
     (left,) = conversions(click(), created, release, postback(4, HOUR, conversion_unique_id="B"))
     assert (left.conversion_unique_id, left.status) == ("B", "approved")
+
+
+def test_1_18_what_was_created_and_taken_back_is_shown_where_others_report_the_order():
+    created = adjustment(
+        2, DAY, action="create", status="approved", conversion_unique_id="A", payout=Decimal(9)
+    )
+    release = adjustment(3, 2 * DAY, action="release", conversion_unique_id="A")
+    found = conversion(click(), postback(4, HOUR, conversion_unique_id="A"), created, release)
+    assert (found.status, found.payout_rule, found.observations) == ("approved", "goal", 3)
+    assert {each.partition(":")[2] for each in found.unheard} == {
+        " the network took it back",
+        " takes back what the network stated before",
+    }
+
+
+def test_1_17_many_what_the_network_creates_is_no_bare_status():
+    order_a = postback(2, HOUR, conversion_unique_id="A", **CONFIRMED)
+    created = adjustment(3, DAY, action="create", status="rejected", **CONFIRMED)
+    found = conversions(click(), order_a, created, goal=5)
+    assert [(one.status, one.reason) for one in found] == [("approved", 0), ("rejected", Reason.ADJUSTMENT)]
+
+
+def test_1_16_the_networks_word_means_no_purchase_that_nothing_corrects_any_more():
+    facts = [
+        *(click(1, 0, **PERSON), postback(2, HOUR, **PERSON)),
+        *(click(3, 150 * DAY, **PERSON), postback(4, 151 * DAY, **PERSON)),
+        adjustment(5, 152 * DAY, status="rejected", **PERSON),
+    ]
+    assert [one.status for one in conversions(*facts)] == ["approved", "rejected"]
+
+
+def test_4_16_what_comes_too_late_gives_its_number_no_other_click():
+    catalogs = (with_offer(tracking=("postback",)),)
+    facts = [
+        *(click(1, 0, aff_sub="first", **PERSON), pixel(2, HOUR, conversion_unique_id="A", **PERSON)),
+        *(click(3, 150 * DAY, **PERSON), postback(4, 151 * DAY, conversion_unique_id="A", **PERSON)),
+    ]
+    decision = decide(*facts, catalogs=catalogs)
+    (found,) = decision.cases[0]
+    assert found == conversion(*facts[:2], catalogs=catalogs)
+    assert set(decision.late) == {facts[3].receipt_id}

@@ -18,6 +18,7 @@ from tests.streams.facts_of_a_shop import (
     iframe,
     pixel,
     postback,
+    with_offer,
 )
 
 BY_TRUST = (
@@ -43,6 +44,13 @@ def test_2_2_of_equally_trusted_statements_the_later_received_speaks():
         postback(2, 2 * HOUR, adv_sub="second", occurred_at="2026-11-01T12:30:00.000Z"),
     )
     assert conversion(*facts).adv_sub == "second"
+
+
+def test_2_2_also_of_what_the_network_states_and_what_it_creates():
+    stated = adjustment(2, HOUR, conversion_unique_id="A", status="rejected")
+    created = adjustment(3, DAY, action="create", conversion_unique_id="A", status="approved", why="paid")
+    found = conversion(click(), stated, created)
+    assert (found.status, found.adjusted_why) == ("approved", "paid")
 
 
 def test_2_3_received_in_one_millisecond_the_greater_receipt_speaks_and_10_is_greater_than_9():
@@ -172,3 +180,11 @@ def test_2_12_another_advertisers_proof_weighs_nothing():
     assert conversions(click(), ours, theirs)[0].conversion_unique_id == "A"
     right = msgspec.structs.replace(theirs, proven_for=(1, 2))
     assert conversions(click(), ours, right)[0].conversion_unique_id == "B"
+
+
+def test_2_12_nor_among_observations_that_all_lack_permission():
+    catalogs = (with_offer(tracking=("pixel",)),)
+    first = postback(2, conversion_unique_id="A")
+    theirs = postback(3, DAY, conversion_unique_id="B", proven_by="token", proven_for=(2,))
+    found = conversions(click(), first, theirs, catalogs=catalogs)
+    assert found[0].conversion_unique_id == "A"
