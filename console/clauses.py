@@ -32,8 +32,11 @@ LADDER: Final[Mapping[Reason, str]] = {
     Reason.OVER_LIMIT: "7.16",
     Reason.NO_CONFIRMATION: "7.17",
     Reason.NEEDS_APPROVAL: "7.19",
-    Reason.NONE: "7.20",
+    Reason.NONE: "7.21",
 }
+# The same where nobody stated the status of what the network created.
+CREATED: Final = "7.20"
+_BY_NETWORK: Final = (Reason.ADJUSTMENT, Reason.UPDATED_BY_UPLOAD, Reason.CREATED_BY_UPLOAD)
 _STATED: Final = {"rejected": "7.11", "pending": "7.14"}
 _ELSEWHERE: Final = "7.4"  # a click that was not sent to the offer gives its own reason
 
@@ -50,8 +53,11 @@ def of(row: Mapping[str, Any]) -> dict[str, str]:
 def _status(row: Mapping[str, Any]) -> str:
     if row["reason"] == Reason.STATED_BY_ADVERTISER:
         return _STATED.get(row["status"], "")
-    if row["reason"] == Reason.NONE and any(each.startswith("status ") for each in row["spoke"]):
+    is_stated = any(each.startswith("status ") for each in row["spoke"])
+    if row["reason"] == Reason.NONE and is_stated:
         return "7.18"
+    if row["reason"] in _BY_NETWORK and not is_stated:
+        return CREATED
     return LADDER.get(row["reason"], _ELSEWHERE)
 
 

@@ -138,6 +138,7 @@ def _evidence(
     ranked: Sequence[AnyStatement],
 ) -> Evidence:
     by = next((one for one in ranked if one.status), None)
+    identifier = kind(case.transaction.transaction_id)
     return Evidence(
         group=group,
         goal_id=case.goal_id,
@@ -153,7 +154,8 @@ def _evidence(
         barred=_barred(case, group, ranked),
         at_visit=_at_visit(case, credit),
         first=case.counts.number,
-        needs_number=kind(case.transaction.transaction_id) is Kind.AFFILIATE,
+        is_shared=identifier is not Kind.RANDOM,
+        needs_number=identifier is Kind.AFFILIATE,
     )
 
 
@@ -232,7 +234,7 @@ def _adjusted(group: Group, ranked: Sequence[AnyStatement]) -> dict[str, Any]:
 def _explained(case: Case, group: Group, ranked: Sequence[AnyStatement]) -> dict[str, Any]:
     """Of several statements which one spoke for what; and why some have no say."""
     found: dict[str, Any] = {}
-    if len(ranked) > 1:
+    if len(ranked) > 1 or isinstance(ranked[0], Adjustment):
         fields = SPOKEN if isinstance(ranked[0], Adjustment) else SPOKEN_BY_ALL
         speakers = [(field, _speaker(ranked, field)) for field in fields]
         found["spoke"] = tuple([f"{field} {by.receipt_id}" for field, by in speakers if by])

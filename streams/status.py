@@ -8,7 +8,7 @@ import msgspec
 from schemas.catalog import Goal, Offer, Status
 from schemas.facts import Adjustment
 from schemas.reasons import Reason
-from streams.credit import Credit, span
+from streams.credit import CLICK_MS, VIEW_MS, Credit, span
 from streams.grouping import Group
 from streams.merge import AnyStatement
 from streams.permission import Objection
@@ -32,6 +32,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     speaker: whose status word counts; word: that word; stated: what it means, None where nobody knows it.
     barred: why none of its observations has permission. at_visit: why its visit can lead to no conversion.
     first: the order number that counts, where this one repeats it.
+    is_shared: whether many clicks may have the identifier.
     needs_number: whether an order number is what tells its conversions apart.
     """
 
@@ -49,6 +50,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     barred: Objection | None
     at_visit: Objection | None
     first: str
+    is_shared: bool
     needs_number: bool
 
 
@@ -63,7 +65,12 @@ def verdict(evidence: Evidence) -> Verdict:
 
 def awaiting_click(evidence: Evidence) -> Verdict | None:
     """Nothing that it could be credited to has arrived."""
-    return None if evidence.credit else _because("pending", Reason.AWAITING_CLICK)
+    if evidence.credit:
+        return None
+    detail = Reason.AWAITING_CLICK.sentence
+    if evidence.is_shared:
+        detail += f": no click in the {span(CLICK_MS)} before it, no impression in the {span(VIEW_MS)}"
+    return Verdict("pending", Reason.AWAITING_CLICK, detail)
 
 
 def stated_by_network(evidence: Evidence) -> Verdict | None:
@@ -71,11 +78,7 @@ def stated_by_network(evidence: Evidence) -> Verdict | None:
     by = evidence.speaker
     if not isinstance(by, Adjustment) or evidence.stated is None or evidence.group.place == "ambiguous":
         return None
-    reason = Reason.ADJUSTMENT
-    if by.by_file:
-        reason = Reason.CREATED_BY_UPLOAD if by.action == "create" else Reason.UPDATED_BY_UPLOAD
-    why = f": {by.why}" if by.why else ""
-    return Verdict(evidence.stated, reason, f"{reason.sentence} ({by.stated_by}){why}")
+    return _by_network(evidence.stated, by)
 
 
 def not_permitted(evidence: Evidence) -> Verdict | None:
@@ -201,6 +204,12 @@ def needs_approval(evidence: Evidence) -> Verdict | None:
     return _because("pending", Reason.NEEDS_APPROVAL) if manual else None
 
 
+def created(evidence: Evidence) -> Verdict | None:
+    """The network made it, and nobody says more: approved, and why it is there at all."""
+    by = [one for one in evidence.group.statements if isinstance(one, Adjustment)]
+    return _by_network("approved", by[-1]) if by else None
+
+
 APPROVED: Final = Verdict("approved", Reason.NONE, "")
 
 LADDER: Final[tuple[Callable[[Evidence], Verdict | None], ...]] = (
@@ -224,7 +233,16 @@ LADDER: Final[tuple[Callable[[Evidence], Verdict | None], ...]] = (
     unconfirmed,
     stated_approved,
     needs_approval,
+    created,
 )
+
+
+def _by_network(status: Status, by: Adjustment) -> Verdict:
+    reason = Reason.ADJUSTMENT
+    if by.by_file:
+        reason = Reason.CREATED_BY_UPLOAD if by.action == "create" else Reason.UPDATED_BY_UPLOAD
+    why = f": {by.why}" if by.why else ""
+    return Verdict(status, reason, f"{reason.sentence} ({by.stated_by}){why}")
 
 
 def _quoted(text: str) -> str:

@@ -189,7 +189,21 @@ def test_7_19_the_goal_wants_approval():
     )
 
 
-def test_7_20_else_it_is_approved():
+def test_7_20_what_the_network_created_says_so():
+    created = adjustment(2, action="create", **amount("50"))
+    found = conversion(click(), created)
+    assert (*outcome(found), found.payout) == ("approved", Reason.ADJUSTMENT, 4)
+    assert found.reason_detail == "stated by the network (Anna)"
+    by_file = msgspec.structs.replace(created, by_file=True)
+    assert outcome(conversion(click(), by_file)) == ("approved", Reason.CREATED_BY_UPLOAD)
+    manual = (with_goal(approval="manual"),)
+    assert outcome(conversion(click(), created, catalogs=manual)) == ("pending", Reason.NEEDS_APPROVAL)
+    assert outcome(conversion(click(), created, postback(3, DAY, status="ok"))) == ("approved", 0)
+    released = adjustment(4, 2 * DAY, action="release")
+    assert outcome(conversion(click(), created, postback(3, DAY), released)) == ("approved", 0)
+
+
+def test_7_21_else_it_is_approved():
     found = conversion(click(), postback(2))
     assert (found.status, found.reason, found.reason_detail) == ("approved", Reason.NONE, "")
 
@@ -223,7 +237,7 @@ PEELED: tuple[tuple[Reason, Callable[[dict[str, Any]], None]], ...] = (
 )
 
 
-def test_7_21_of_several_reasons_the_first_on_the_ladder_is_the_conversions():
+def test_7_22_of_several_reasons_the_first_on_the_ladder_is_the_conversions():
     """Everything is wrong with one pixel; taking away the reason that it has leaves the next."""
     it = everything_wrong() | {"kind": pixel}
     it["wrong"].update(amount("50", "GBP"))
@@ -234,7 +248,7 @@ def test_7_21_of_several_reasons_the_first_on_the_ladder_is_the_conversions():
     assert outcome(_last(it)) == ("approved", Reason.NONE)
 
 
-def test_7_21_what_came_too_soon_is_that_even_if_it_could_mean_several():
+def test_7_22_what_came_too_soon_is_that_even_if_it_could_mean_several():
     facts = (postback(n, n * SECOND, conversion_unique_id=f"A{n}", goal_id=5) for n in (2, 3))
     bare = postback(4, 9 * SECOND, status="ok", goal_id=5)
     *_, found = conversions(click(), *facts, bare, goal=5, catalogs=(with_offer(min_time="10s"),))
