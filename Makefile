@@ -9,7 +9,7 @@ FAST := not stack and not browser and not kill
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up check test bench kills availability load joining joinerkills chromium schemas lock clean
+.PHONY: help setup demo up check test bench kills availability load joining joinerkills catalogs chromium schemas lock clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -64,6 +64,9 @@ load: setup  ## overload by class, slow callers, and what a click costs the coll
 
 joining: setup  ## what the joiner costs: CPU, memory with millions of transactions, hot keys, a lost state; ARGS="memory"
 	@$(BIN)/python -m proof.joining $(ARGS)
+
+catalogs: setup  ## what a catalog of 10 000 offers costs: to check, publish and keep, a click by it; ARGS="stack"
+	@$(BIN)/python -m proof.catalog_costs $(ARGS)
 
 joinerkills: setup  ## joiner and Kafka killed under load, states lost, replays: the result is compared; ARGS="--kills 100"
 	@$(BIN)/python -m proof.joiner_kills $(ARGS)
