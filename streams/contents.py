@@ -34,7 +34,7 @@ class Contents:
 
     def fact(self, key: bytes) -> tuple[str, bytes] | None:
         """Topic and record of one stored fact."""
-        value = self._family["facts"].get(key)
+        value = self._family[layout.family_of(key)].get(key)
         return None if value is None else layout.split_fact(value)
 
     def headers(self, bundles: Sequence[Bundle]) -> list[Header]:
@@ -76,8 +76,9 @@ class Contents:
         return [(key, layout.split_fact(value)) for key, value in found]
 
     def visits(self) -> Visits:
-        """What finds a visit by its time, in the state as it is now; for the length of a batch."""
-        return Visits(self._family["facts"].iter(ReadOptions()), self.path)
+        """What finds a shared identifier's visit by its time, in the state as it is now."""
+        found = {kind: self._family[name].iter(ReadOptions()) for kind, name in layout.VISITS.items()}
+        return Visits(found, self.path)
 
     def cases(self, bundle: Bundle) -> dict[tuple[Bundle, int], Emitted]:
         """By place and goal, each case of a bundle as it was last sent."""
@@ -99,7 +100,7 @@ class Contents:
         """When the transaction's next visit of a kind was; the end of all times where there is none."""
         start = layout.visit_key(transaction_id, kind, after_ms + 1, "")
         end = layout.end_of(layout.prefix(transaction_id) + kind)
-        found = next(iter(self._scan("facts", start, end)), None)
+        found = next(iter(self._scan(layout.VISITS[kind], start, end)), None)
         return layout.END_MS if found is None else layout.visit_ms_of(found[0])
 
     def waiting(self, after: bytes, limit: int, until: bytes = b"\xff" * 9) -> list[tuple[bytes, Bundle]]:

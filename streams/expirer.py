@@ -105,7 +105,7 @@ class Piece:
 
     def _visits(self, topic: str, kind: bytes) -> None:
         found = self._known(kind, expiry.oldest_kept_ms(topic, self._time_ms))
-        self.changes.dropped += [("facts", fact_key) for fact_key in found]
+        self.changes.dropped += [(layout.family_of(fact_key), fact_key) for fact_key in found]
         setattr(self.gone, topic, len(found))
 
     def _bundles(self) -> None:

@@ -15,7 +15,7 @@ from schemas.facts import TYPES, AnyFact, Statement
 from schemas.topics import FACTS
 from schemas.transaction_id import Kind, kind
 
-FORMAT: Final = b"3"  # raised when keys or values change their meaning: an older state is then refused
+FORMAT: Final = b"4"  # raised when keys or values change their meaning: an older state is then refused
 
 CLICK: Final = b"c"
 IMPRESSION: Final = b"i"
@@ -23,6 +23,7 @@ STATEMENT: Final = b"s"
 # Each lies apart inside a transaction: a decision reads what was stated and of the visits only those that it
 # needs; and each is kept for a time of its own.
 KINDS: Final = dict.fromkeys(FACTS, STATEMENT) | {"clicks": CLICK, "impressions": IMPRESSION}
+VISITS: Final = {CLICK: "clicks", IMPRESSION: "impressions"}  # families of those under shared identifiers
 
 DUE: Final = -1  # no catalog version: waits for nothing but its turn to be decided again
 MENDED: Final = (1 << 63) - 1  # nor this: waits for rules that do not fail on it
@@ -116,6 +117,7 @@ class Seen(NamedTuple):
 class Stored(NamedTuple):
     """A fact as the state keeps it, and the entry that makes it known."""
 
+    family: str
     key: bytes
     value: bytes
     seen_key: bytes
@@ -192,6 +194,21 @@ def place_of(transaction_id: str, case_number: str) -> Bundle:
 # Facts
 
 
+def family(transaction_id: str, kind: bytes) -> str:
+    """Where its facts of this kind lie: visits under shared identifiers apart, clicks and impressions too.
+
+    Each of these begins where its last one ended. Beside others all of them would lie between what a flush
+    brings of an identifier with millions and the rest of it, and be written again at each compaction.
+    """
+    return VISITS.get(kind, "facts") if is_shared(transaction_id) else "facts"
+
+
+def family_of(fact_key: bytes) -> str:
+    """Where the fact with this key lies."""
+    transaction_id, _, rest = fact_key.partition(b"\x00")
+    return family(transaction_id.decode(), rest[:1])
+
+
 def visit_key(transaction_id: str, kind: bytes, occurred_ms: int, receipt_id: str) -> bytes:
     """Transaction, kind, time of the event, receipt."""
     return prefix(transaction_id) + kind + number(occurred_ms) + receipt_id.encode()
@@ -225,7 +242,8 @@ def fact_key(topic: str, fact: AnyFact) -> bytes:
 def stored(topic: str, fact: AnyFact, value: bytes, seen_key: bytes) -> Stored:
     """What is written of a fact. value: the record as it came, kept after one byte for its topic."""
     key = fact_key(topic, fact)
-    return Stored(key, _TOPIC_BYTES[topic] + value, seen_key, digest(value) + key)
+    lies_in = family(fact.transaction_id, KINDS[topic])
+    return Stored(lies_in, key, _TOPIC_BYTES[topic] + value, seen_key, digest(value) + key)
 
 
 def split_fact(stored: bytes) -> tuple[str, bytes]:

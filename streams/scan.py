@@ -1,6 +1,6 @@
 """The entries of a family of the state in the order of their keys."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from rocksdict import Rdict, RdictIter, ReadOptions
@@ -22,17 +22,17 @@ def scanned(family: Rdict, start: bytes, end: bytes) -> Iterator[tuple[bytes, by
 
 @damage.told
 class Visits:
-    """The visits of a state at one moment. A seek costs half of what a scan of its own would."""
+    """The visits under shared identifiers at one moment. A seek costs half of what a scan would."""
 
-    def __init__(self, cursor: RdictIter, path: Path) -> None:
+    def __init__(self, cursors: Mapping[bytes, RdictIter], path: Path) -> None:
         self.path = path
-        self._cursor = cursor
+        self._cursors = cursors
 
     def last(
         self, transaction_id: str, kind: bytes, since_ms: int, until_ms: int
     ) -> tuple[str, bytes] | None:
         """Topic and record of the transaction's last visit of a kind in these times, both included."""
-        cursor = self._cursor
+        cursor = self._cursors[kind]
         cursor.seek_for_prev(layout.visit_key(transaction_id, kind, until_ms + 1, ""))
         cursor.status()
         if not cursor.valid() or cursor.key() < layout.visit_key(transaction_id, kind, since_ms, ""):

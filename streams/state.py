@@ -18,7 +18,7 @@ from streams.scan import scanned
 from streams.unsent import Unsent
 
 FAMILIES: Final = (
-    *("facts", "seen", "headers", "cases", "notices"),
+    *("facts", "clicks", "impressions", "seen", "headers", "cases", "notices"),
     *("times", "births", "waiting", "outbox"),
 )
 
@@ -82,9 +82,9 @@ class Partition(Contents):
         handle = self._handle
         for family, key in keys_out(changes):
             batch.delete(key, handle[family])
-        facts, seen = handle["facts"], handle["seen"]
-        for key, value, seen_key, seen_value in changes.facts:
-            batch.put(key, value, facts)
+        seen = handle["seen"]
+        for family, key, value, seen_key, seen_value in changes.facts:
+            batch.put(key, value, handle[family])
             batch.put(seen_key, seen_value, seen)
         for family, key, value in entries_in(changes):
             batch.put(key, value, handle[family])
@@ -135,7 +135,7 @@ class Partition(Contents):
 
     def is_flushing(self) -> bool:
         """Whether something that was written waits for the disk."""
-        return self._counted("rocksdb.num-immutable-mem-table", ("facts", "cases")) > 0
+        return self._counted("rocksdb.num-immutable-mem-table", ("seen", "cases")) > 0
 
     def _counted(self, property_name: str, families: Iterable[str]) -> int:
         read = Rdict.property_int_value

@@ -10,7 +10,7 @@ import msgspec
 
 from schemas import decisions, facts, times, transaction_id
 from schemas.decisions import Case, Conversion, Notice, Quarantine
-from schemas.facts import UNVERIFIED, AnyFact, Click, Pixel, Postback, Statement
+from schemas.facts import UNVERIFIED, AnyFact, Click, Impression, Pixel, Postback, Statement
 from schemas.transaction_id import Keyring
 from service.kafka import Outgoing, Record
 from streams.decide import CatalogMissing
@@ -81,6 +81,10 @@ def click(transaction: str = "t1", sequence: int = 1, **changed: object) -> Clic
     return _made(Click, transaction, sequence, {"offer_id": 7, "affiliate_id": 42} | changed)
 
 
+def impression(transaction: str = "t1", sequence: int = 1, **changed: object) -> Impression:
+    return _made(Impression, transaction, sequence, {"offer_id": 7, **changed})
+
+
 def postback(transaction: str = "t1", sequence: int = 2, **changed: object) -> Postback:
     return _made(Postback, transaction, sequence, {"kind": "postback", "sale_amount": Decimal(9)} | changed)
 
@@ -104,7 +108,7 @@ def _made(kind: type[_Kind], transaction: str, sequence: int, changed: dict[str,
     return kind(**(common | changed))
 
 
-TOPICS = {Click: "clicks", Pixel: "pixels", Postback: "postbacks"}
+TOPICS = {Click: "clicks", Impression: "impressions", Pixel: "pixels", Postback: "postbacks"}
 
 
 def record(fact: AnyFact, offset: int = 0, partition: int = 0) -> Record:

@@ -13,7 +13,7 @@ from streams.changes import Changes
 from streams.layout import Bundle, Emitted, Header, Position, Stored
 from streams.state import Partition
 from streams.store import Busy, Store
-from tests.streams.joining import NOON_MS, TOPICS, click, postback
+from tests.streams.joining import NOON_MS, TOPICS, click, impression, postback
 
 RESULT = Outgoing("conversions", b"t1:0", b"{}", 3)
 OTHER = Outgoing("notices", b"t1", b"[]")
@@ -117,10 +117,32 @@ def test_a_transaction_never_reads_its_neighbours(store: Store):
     )
     assert state.facts("ab") == [("clicks", facts.encode(given[0]))]
     assert list(state.cases(Bundle("ab"))) == [(Bundle("ab"), 1)]
-    visits = state.visits()
-    assert visits.last("ab", layout.CLICK, 0, NOON_MS + HOUR_MS) == ("clicks", facts.encode(given[0]))
-    assert visits.last("ab", layout.IMPRESSION, 0, NOON_MS + HOUR_MS) is None
-    assert visits.last("aa", layout.CLICK, 0, NOON_MS + HOUR_MS) is None
+
+
+def test_a_shared_identifier_reads_visits_of_its_own_and_of_the_kind_asked_for(store: Store):
+    before, own, after = (f"a{digit}{'0' * 30}" for digit in "123")
+    given = click(own, 1), impression(own, 2), click(before, 3), click(after, 4)
+    state = store.open(0)
+    state.apply(Changes(facts=stored(*given)))
+    visits, until = state.visits(), NOON_MS + HOUR_MS
+    assert visits.last(own, layout.CLICK, 0, until) == ("clicks", facts.encode(given[0]))
+    assert visits.last(own, layout.IMPRESSION, 0, until) == ("impressions", facts.encode(given[1]))
+    assert visits.last(before, layout.IMPRESSION, 0, until) is None
+    assert visits.last(f"a2{'0' * 29}1", layout.CLICK, 0, until) is None
+    for fact, kind in zip(given[:2], (layout.CLICK, layout.IMPRESSION), strict=True):
+        assert state.next_visit_ms(own, kind, 0) == times.to_ms(fact.occurred_at)
+        assert state.next_visit_ms(own, kind, until) == layout.END_MS
+
+
+def test_visits_under_shared_identifiers_lie_apart_by_kind(store: Store):
+    given = click(BLOG, 1), impression(BLOG, 2), postback(BLOG, 3), click("0" * 32, 4), click("t1", 5)
+    state = store.open(0)
+    kept = stored(*given)
+    state.apply(Changes(facts=kept))
+    assert [each.family for each in kept] == ["clicks", "impressions", "facts", "facts", "facts"]
+    for each, fact in zip(kept, given, strict=True):
+        assert layout.family_of(each.key) == each.family
+        assert state.fact(each.key) == (facts.TOPIC_OF[type(fact)], facts.encode(fact))
 
 
 def test_an_order_under_a_shared_identifier_never_reads_another(store: Store):
@@ -155,13 +177,13 @@ def test_facts_of_a_transaction_lie_by_kind_and_time_of_the_event_also_before_19
 def test_the_last_visit_of_a_time_is_found_among_many(store: Store):
     at = [NOON_MS + minute * 60_000 for minute in range(100)]
     state = store.open(0)
-    given = [click(sequence=number, occurred_at=times.from_ms(ms)) for number, ms in enumerate(at)]
+    given = [click(BLOG, number, occurred_at=times.from_ms(ms)) for number, ms in enumerate(at)]
     state.apply(Changes(facts=stored(*given)))
     visits = state.visits()
     for until, expected in ((at[7], 7), (at[7] + 59_999, 7), (at[8] - 1, 7), (at[99] + HOUR_MS, 99)):
-        assert visits.last("t1", layout.CLICK, 0, until) == ("clicks", facts.encode(given[expected]))
-    assert visits.last("t1", layout.CLICK, at[7] + 1, at[8] - 1) is None
-    assert visits.last("t1", layout.CLICK, at[7], at[7]) is not None
+        assert visits.last(BLOG, layout.CLICK, 0, until) == ("clicks", facts.encode(given[expected]))
+    assert visits.last(BLOG, layout.CLICK, at[7] + 1, at[8] - 1) is None
+    assert visits.last(BLOG, layout.CLICK, at[7], at[7]) is not None
 
 
 def test_what_was_stated_in_a_time_is_found_with_its_bundle(store: Store):
@@ -255,8 +277,8 @@ def test_two_processes_or_two_owners_in_one_cannot_have_one_partition(store: Sto
 
 def test_a_state_of_another_format_is_refused_with_what_to_do(store: Store, monkeypatch: pytest.MonkeyPatch):
     store.open(0).close()
-    monkeypatch.setattr("streams.layout.FORMAT", b"4")
-    with pytest.raises(Problem, match="format 3, this release reads 4; move it away"):
+    monkeypatch.setattr("streams.layout.FORMAT", b"5")
+    with pytest.raises(Problem, match="format 4, this release reads 5; move it away"):
         store.open(0)
 
 

@@ -84,7 +84,7 @@ def test_what_others_hold_does_not_make_a_file_of_each_write(tmp_path: Path, mon
     monkeypatch.setattr(store, "_MEMTABLE_BYTES", 2 << 20)
     monkeypatch.setattr(store, "_UNFLUSHED_BYTES", 3 << 20)
     opened = Store(tmp_path)
-    facts = [Stored(b"%d" % n, b"." * 1_000, b"%d" % n, b"") for n in range(100)]
+    facts = [Stored("facts", b"%d" % n, b"." * 1_000, b"%d" % n, b"") for n in range(100)]
     states = [opened.open(number) for number in range(8)]
     for state in states[1:]:
         for _ in range(3):
@@ -103,7 +103,7 @@ def test_partitions_that_were_written_to_once_hold_no_more_than_all_may(
     monkeypatch.setattr(store, "_MEMTABLE_BYTES", 1 << 20)
     monkeypatch.setattr(store, "_UNFLUSHED_BYTES", 1 << 20)
     opened = Store(tmp_path)
-    facts = [Stored(b"%d" % n, b"." * 1_000, b"%d" % n, b"") for n in range(300)]
+    facts = [Stored("facts", b"%d" % n, b"." * 1_000, b"%d" % n, b"") for n in range(300)]
     states = [opened.open(number) for number in range(8)]
     for state in states:
         state.apply(Changes(facts=facts))
