@@ -7,6 +7,8 @@ import pytest
 
 from service import settings
 from service.errors import Usage
+from service.settings import __main__ as page
+from service.settings import environment
 
 
 def refusal(**environ: str) -> str:
@@ -93,14 +95,14 @@ def test_a_token_of_adjustments_is_long_enough_and_fits_into_a_header(token: str
 
 def test_a_secret_that_cannot_be_read_is_not_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
     narrow = msgspec.defstruct("Settings", [("kafka_password", int)])
-    monkeypatch.setattr(settings, "Settings", narrow)
+    monkeypatch.setattr(environment, "Settings", narrow)
     with pytest.raises(Usage) as caught:
-        settings._converted({"kafka_password": "geheim"})
+        environment._converted({"kafka_password": "geheim"})
     assert "geheim" not in str(caught.value)
 
 
 def test_every_setting_says_what_it_is_and_who_reads_it() -> None:
-    for name, kind, _, services, about in settings._rows():
+    for name, kind, _, services, about in page._rows():
         assert kind, name
         assert about.endswith("."), name
         assert services, name
@@ -108,8 +110,8 @@ def test_every_setting_says_what_it_is_and_who_reads_it() -> None:
 
 def test_the_page_is_what_the_table_says() -> None:
     """`python -m service.settings > docs/settings.md` writes it."""
-    assert (Path(__file__).parents[2] / "docs" / "settings.md").read_text() == settings.markdown()
+    assert (Path(__file__).parents[2] / "docs" / "settings.md").read_text() == page.markdown()
 
 
 def test_the_page_has_words_for_types_and_no_python() -> None:
-    assert "<class" not in settings.markdown()
+    assert "<class" not in page.markdown()

@@ -1,26 +1,15 @@
-"""The settings: one table of every ROUNDTRIP_* name, read once at start.
+"""The table of every setting of every service: its name, its bounds, its default and why."""
 
-`python -m service.settings` prints the table as docs/settings.md.
-"""
-
-import difflib
-import ipaddress
-import os
-import socket
-import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_type_hints
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-from service.errors import Usage
-
 PREFIX = "ROUNDTRIP_"
 PORTS = {"collector": 8080, "console": 8081, "joiner": 8082, "writer": 8083, "notifier": 8084}
+SECRETS = frozenset({"kafka_password", "clickhouse_password", "console_token", "adjust_token"})
 
 _EVERY = "all"
-_SECRETS = frozenset({"kafka_password", "clickhouse_password", "console_token", "adjust_token"})
 
 
 def _about(description: str, services: str = _EVERY, shown: str = "", **limits: Any) -> msgspec.Meta:
@@ -337,7 +326,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         """Every field but the secrets, so that settings may be logged."""
-        shown = (f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name not in _SECRETS)
+        shown = (f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name not in SECRETS)
         return f"Settings({', '.join(shown)})"
 
     @property
@@ -349,113 +338,3 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 def names() -> list[str]:
     """Every ROUNDTRIP_* name that exists."""
     return [PREFIX + field.upper() for field in Settings.__struct_fields__]
-
-
-def read(service: str, environ: Mapping[str, str] | None = None) -> Settings:
-    """The settings of a service or command; Usage names the first that is unknown or bad.
-
-    An empty value means the default: compose files pass unset variables that way.
-    """
-    environ = os.environ if environ is None else environ
-    _refuse_unknown(environ)
-    stated = {
-        name: environ[PREFIX + name.upper()]
-        for name in Settings.__struct_fields__
-        if environ.get(PREFIX + name.upper())
-    }
-    given: dict[str, Any] = dict(stated)
-    if "trusted_proxies" in given:
-        given["trusted_proxies"] = _networks(stated["trusted_proxies"])
-    given.setdefault("port", PORTS.get(service, 0))
-    given.setdefault("edge", socket.gethostname()[:100])
-    return _converted(given)
-
-
-def _refuse_unknown(environ: Mapping[str, str]) -> None:
-    known = names()
-    for name in sorted(environ):
-        if name.startswith(PREFIX) and name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
-            raise Usage(f"unknown setting {name}; the nearest known one is {near} (all: docs/settings.md)")
-
-
-def _networks(text: str) -> tuple[str, ...]:
-    try:
-        return tuple(
-            str(ipaddress.ip_network(part.strip(), strict=False)) for part in text.split(",") if part.strip()
-        )
-    except ValueError as error:
-        raise Usage(f"{PREFIX}TRUSTED_PROXIES: {error}; write networks like 10.0.0.0/8,192.0.2.7") from error
-
-
-def _converted(given: dict[str, Any]) -> Settings:
-    for name, value in given.items():
-        try:
-            msgspec.convert({name: value}, Settings, strict=False, dec_hook=_path)
-        except msgspec.ValidationError as error:
-            shown = "(a secret)" if name in _SECRETS else repr(value)
-            what = str(error).split(" - at")[0]
-            raise Usage(f"{PREFIX}{name.upper()}={shown}: {what} (docs/settings.md)") from error
-    return msgspec.convert(given, Settings, strict=False, dec_hook=_path)
-
-
-def _path(kind: type, value: Any) -> Any:
-    """A path; msgspec asks for types that it does not know."""
-    return kind(value)
-
-
-def _rows() -> list[tuple[str, str, str, str, str]]:
-    hints = get_type_hints(Settings, include_extras=True)
-    rows = []
-    for name, default in zip(Settings.__struct_fields__, Settings.__struct_defaults__, strict=True):
-        base, meta = get_args(hints[name])[:2]
-        rows.append(
-            (
-                PREFIX + name.upper(),
-                _kind(base, meta),
-                _default(default, meta),
-                meta.extra["services"],
-                meta.description,
-            )
-        )
-    return rows
-
-
-def _kind(base: Any, meta: msgspec.Meta) -> str:
-    if choices := get_args(base) if base != tuple[str, ...] else ():
-        return ", ".join(str(choice) for choice in choices)
-    name = {Path: "path", bool: "0 or 1", str: "text", int: "whole number", float: "number"}.get(base, "list")
-    bounds = [
-        f"{sign} {bound}"
-        for sign, bound in ((">", meta.gt), ("≥", meta.ge), ("≤", meta.le))
-        if bound is not None
-    ]
-    return " ".join([name, ", ".join(bounds)]) if bounds else name
-
-
-def _default(default: Any, meta: msgspec.Meta) -> str:
-    shown = str((meta.extra or {}).get("shown", ""))
-    text = str(int(default)) if isinstance(default, bool) else str(default or "")
-    return shown or (f"`{text}`" if text and default != () else "-")
-
-
-def markdown() -> str:
-    """docs/settings.md, whole."""
-    lines = [
-        "# Settings",
-        "",
-        "Read once at start from the environment. An unknown `ROUNDTRIP_*` name stops the process; an empty",
-        "value means the default. Written by `python -m service.settings`; a test compares.",
-        "",
-        "| name | type | default | read by | what and why |",
-        "|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| `{name}` | {kind} | {default} | {services} | {about} |"
-        for name, kind, default, services, about in _rows()
-    ]
-    return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    sys.stdout.write(markdown())
