@@ -21,8 +21,8 @@ MAY_IMPORT = {
     "proof": {"schemas", "service", "console", "deploy"},
 }
 
-# One state alone, without a joiner around it: how it grows cannot be seen from a topic. And what a click costs
-# by a catalog, without the rest of an edge.
+# One state alone, without a joiner around it: how it grows cannot be seen from a topic. What a click costs by
+# a large catalog, without the rest of an edge.
 MAY_ALSO = {"proof/churn.py": {"streams"}, "proof/catalog_costs.py": {"ingest"}}
 
 # The joiner's modules that speak to Faust (most only name a partition as it does) and to aiokafka.

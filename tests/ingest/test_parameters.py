@@ -143,3 +143,19 @@ def test_the_order_of_parameters_decides_nothing_but_which_of_equals_is_named(
     assert bool(there.conflict) == bool(back.conflict)
     if not there.conflict and "transaction_id" in there.values:
         assert there.values.keys() == back.values.keys()
+
+
+@pytest.mark.parametrize(
+    ("query", "pairs"),
+    [
+        ("a=1&b=2", [("a", "1"), ("b", "2")]),
+        ("a=1+2&b=3", [("a", "1 2"), ("b", "3")]),
+        ("a+b=1", [("a b", "1")]),
+        ("a=1%202&b=%2B+%zz", [("a", "1 2"), ("b", "+ %zz")]),
+        ("a=ü&b=1+2", [("a", "ü"), ("b", "1 2")]),
+        ("&&a&=b&c==d&", [("a", ""), ("", "b"), ("c", "=d")]),
+        ("", []),
+    ],
+)
+def test_a_query_is_taken_apart_as_forms_are(query: str, pairs: list[tuple[str, str]]) -> None:
+    assert parameters.split(query) == pairs

@@ -120,10 +120,11 @@ async def test_what_is_personal_lies_in_no_journal_and_no_topic(target: str) -> 
 
 
 async def test_the_canary_is_found_where_it_may_lie() -> None:
-    """The search itself works: a random offer keeps the address, and an affiliate's own words."""
+    """The search itself works: a random offer keeps the address, and an affiliate's own words as sent."""
     bench = Bench(replace(CUSTOMERS, catalog=CUSTOMERS.catalog))
     await bench.edge.answer(replace(get(click(7, aff_sub=E_MAIL)), peer=ADDRESS))
     assert len(found_in(everything(bench))) >= 2
+    assert bench.facts()[0].aff_sub == E_MAIL
 
 
 async def test_a_text_that_is_not_kept_still_groups_and_tells_orders_apart() -> None:
