@@ -66,6 +66,7 @@ _URL: Final = re.compile(r"https?://[^/?#]+", re.IGNORECASE)
 _AUTHORITY: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?", re.ASCII)
 # RFC 3986's characters; browsers and proxies disagree about the others, a backslash first of all.
 _LITERAL: Final = re.compile(r"(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*", re.ASCII)
+_UNRESERVED: Final = re.compile(r"[A-Za-z0-9_.~-]*", re.ASCII).fullmatch  # what `quote` leaves as it is
 _PARAM_NAME: Final = re.compile(r"[A-Za-z0-9_.~-]{1,64}", re.ASCII)
 _NO_PARAMS: Final[Mapping[str, str]] = {}
 
@@ -152,6 +153,8 @@ def _encoded(value: str) -> str:
 
     That is what a query value, a path segment and a fragment each need; what UTF-8 cannot carry becomes `?`.
     """
+    if _UNRESERVED(value):
+        return value  # `quote` would take five times as long to find it out
     return quote(value, safe="", errors="replace")
 
 

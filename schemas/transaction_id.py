@@ -191,12 +191,14 @@ def offer_of(text: str) -> int:
 
 def kind(text: str) -> Kind | None:
     """Which identifier it claims to be, by its first character; None for no ID. Verifies nothing."""
-    if len(text) != LENGTH:
-        return None
-    first = text[0]
-    if first in "0123456789oOiIlL":
-        return Kind.RANDOM
-    return {"d": Kind.DERIVED, "a": Kind.AFFILIATE}.get(first.lower())
+    return _KINDS.get(text[0]) if len(text) == LENGTH else None
+
+
+_KINDS: Final = {
+    **dict.fromkeys("0123456789oOiIlL", Kind.RANDOM),
+    **dict.fromkeys("dD", Kind.DERIVED),
+    **dict.fromkeys("aA", Kind.AFFILIATE),
+}
 
 
 def time_ms(transaction_id: str) -> int:

@@ -2,26 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from itertools import compress
 from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
 
 from schemas.decisions import ZERO, Conversion, Notice
-from schemas.facts import Adjustment, Click, Impression
+from schemas.facts import Click, Impression
 from schemas.reasons import Reason
 from schemas.transaction_id import Kind, kind
 from streams.credit import Credit
 from streams.grouping import Group
-from streams.merge import (
-    AnyStatement,
-    order,
-    rank,
-    said,
-    said_amount,
-    speaker,
-    speaker_of_currency,
-)
+from streams.merge import AnyStatement, order, rank, said_amount, speaker, speaker_of_currency
 from streams.names import absorbed, conversion_id
 from streams.notices import Story, notices
 from streams.permission import Objection, objection_at_visit
@@ -42,6 +35,7 @@ _of_visit: Final = attrgetter(*FROM_VISIT)  # twice as quick as asking for each
 SPOKEN_BY_ALL: Final = ("status", "sale_amount", "sale_currency")  # what is told of who spoke
 SPOKEN: Final = (*SPOKEN_BY_ALL, "payout", "revenue")
 FROM_STATEMENTS: Final = ("promo_code", "adv_sub", "adv_sub2", "adv_sub3", "adv_sub4", "adv_sub5")
+_of_observation: Final = attrgetter(*FROM_STATEMENTS)
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,7 +131,7 @@ def _evidence(
     worth: Quote | None,
     ranked: Sequence[AnyStatement],
 ) -> Evidence:
-    by = next((one for one in ranked if one.status), None)
+    by = speaker(ranked, "status")
     identifier = kind(case.transaction.transaction_id)
     return Evidence(
         group=group,
@@ -174,18 +168,24 @@ def _at_visit(case: Case, credit: Credit | None) -> Objection | None:
 
 
 def _named(case: Case, group: Group, found: Verdict) -> dict[str, Any]:
-    of = (case.transaction.transaction_id, case.goal_id)
+    transaction_id, goal_id = case.transaction.transaction_id, case.goal_id
     repeats = found.reason == Reason.DUPLICATE_CONVERSION
     return {
-        "conversion_id": conversion_id(*of, group, click=case.click, test=case.test),
+        "conversion_id": conversion_id(transaction_id, goal_id, group, click=case.click, test=case.test),
         "conversion_unique_id": group.number,
-        "absorbs": absorbed(*of, group, test=case.test),
+        "absorbs": absorbed(transaction_id, goal_id, group, test=case.test),
         "status": found.status,
         "reason": int(found.reason),
         "reason_detail": found.detail,
-        "duplicate_of": conversion_id(*of, case.counts, click=case.click, test=case.test) if repeats else "",
+        "duplicate_of": _repeated(case) if repeats else "",
         "test": case.test,
     }
+
+
+def _repeated(case: Case) -> str:
+    """The name of the one that counts."""
+    transaction_id = case.transaction.transaction_id
+    return conversion_id(transaction_id, case.goal_id, case.counts, click=case.click, test=case.test)
 
 
 def _placed(setting: Setting, sale: Sale) -> dict[str, Any]:
@@ -202,12 +202,13 @@ def _credited(credit: Credit | None) -> dict[str, Any]:
     if credit is None:
         return {}
     visit = credit.visit
-    return {
-        "credited_by": credit.by,
-        "click_receipt_id": visit.receipt_id,
-        "clicked_at": visit.occurred_at,
-        **dict(zip(FROM_VISIT, _of_visit(visit), strict=True)),
-    }
+    values = _of_visit(visit)
+    return dict(
+        compress(zip(FROM_VISIT, values, strict=True), values),  # what is empty there is so here
+        credited_by=credit.by,
+        click_receipt_id=visit.receipt_id,
+        clicked_at=visit.occurred_at,
+    )
 
 
 def _observed(group: Group, ranked: Sequence[AnyStatement]) -> dict[str, Any]:
@@ -217,14 +218,23 @@ def _observed(group: Group, ranked: Sequence[AnyStatement]) -> dict[str, Any]:
         "received_at": group.statements[0].received_at,
         "observations": len(all_of_it),
         "observed_by": tuple(sorted({one.kind for one in all_of_it})),
-        "receipts": tuple(sorted(one.receipt_id for one in all_of_it)),
-        **{name: said(ranked, name) or "" for name in FROM_STATEMENTS},
+        "receipts": tuple(sorted([one.receipt_id for one in all_of_it])),
+        **_said(ranked),
     }
+
+
+def _said(ranked: Sequence[AnyStatement]) -> dict[str, str]:
+    """Of FROM_STATEMENTS those that anybody states, as the first says who does."""
+    found: dict[str, str] = {}
+    for one in reversed(ranked):
+        if one.kind != "adjustment" and any(values := _of_observation(one)):
+            found.update(compress(zip(FROM_STATEMENTS, values, strict=True), values))
+    return found
 
 
 def _adjusted(group: Group, ranked: Sequence[AnyStatement]) -> dict[str, Any]:
     """The network's latest word on it, who, when and why: it outranks all others, or was taken back."""
-    stated = [one for one in (ranked[0], *group.shown) if isinstance(one, Adjustment)]
+    stated = [one for one in (ranked[0], *group.shown) if one.kind == "adjustment"]
     if not stated:
         return {}
     last = max(stated, key=order)
@@ -234,8 +244,8 @@ def _adjusted(group: Group, ranked: Sequence[AnyStatement]) -> dict[str, Any]:
 def _explained(case: Case, group: Group, ranked: Sequence[AnyStatement]) -> dict[str, Any]:
     """Of several statements which one spoke for what; and why some have no say."""
     found: dict[str, Any] = {}
-    if len(ranked) > 1 or isinstance(ranked[0], Adjustment):
-        fields = SPOKEN if isinstance(ranked[0], Adjustment) else SPOKEN_BY_ALL
+    if len(ranked) > 1 or ranked[0].kind == "adjustment":
+        fields = SPOKEN if ranked[0].kind == "adjustment" else SPOKEN_BY_ALL
         speakers = [(field, _speaker(ranked, field)) for field in fields]
         found["spoke"] = tuple([f"{field} {by.receipt_id}" for field, by in speakers if by])
     if group.shown:
@@ -250,7 +260,7 @@ def _speaker(ranked: Sequence[AnyStatement], field: str) -> AnyStatement | None:
 def _why_unheard(case: Case, one: AnyStatement) -> str:
     if one.receipt_id in case.objections:
         return case.objections[one.receipt_id].detail
-    released = isinstance(one, Adjustment) and one.action == "release"
+    released = one.kind == "adjustment" and one.action == "release"
     return "takes back what the network stated before" if released else "the network took it back"
 
 

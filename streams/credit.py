@@ -81,8 +81,8 @@ class Credit(msgspec.Struct, frozen=True):
 
 def visits_of(transaction_id: str, facts: Sequence[AnyFact]) -> Visits | OwnVisits | SharedVisits:
     """The transaction's visits, of facts in the order of receipt."""
-    clicks = [fact for fact in facts if isinstance(fact, Click)]
-    impressions = [fact for fact in facts if isinstance(fact, Impression)]
+    clicks = [fact for fact in facts if type(fact) is Click]
+    impressions = [fact for fact in facts if type(fact) is Impression]
     if kind(transaction_id) in (Kind.DERIVED, Kind.AFFILIATE):
         return SharedVisits(tuple(sorted(clicks, key=moment)), tuple(sorted(impressions, key=moment)))
     if len(clicks) > 1 or len(impressions) > 1:

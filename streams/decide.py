@@ -34,7 +34,7 @@ from streams import episodes
 from streams.conversion import Case, Row, conversion_of
 from streams.episodes import Share
 from streams.grouping import UNKNOWN_GOAL, group, unclear
-from streams.merge import AnyStatement, makes, order, within_limit
+from streams.merge import AnyStatement, in_order, makes, within_limit
 from streams.permission import Objection
 from streams.transaction import CatalogMissing, Transaction, transaction_of
 
@@ -62,10 +62,10 @@ def decide_transaction(facts: Sequence[AnyFact], history: History) -> Decision:
     if any(map(makes, received)):
         transaction = transaction_of(received, history)
         for goal_id, statements in transaction.by_goal(received).items():
-            tests = [one for one in statements if one.test]
-            real = [one for one in statements if not one.test] if tests else statements
-            rows = _decide(transaction, goal_id, real, decision.late)
-            _add(decision, goal_id, rows + _decide(transaction, goal_id, tests, decision.late))
+            rows = []
+            for alike in _apart(statements):
+                rows += _decide(transaction, goal_id, alike, decision.late)
+            _add(decision, goal_id, rows)
     return decision
 
 
@@ -74,31 +74,38 @@ def _distinct(facts: Sequence[AnyFact]) -> list[AnyFact]:
 
     So of several adjustments under one key: the network's file was applied again.
     """
-    found: dict[tuple[str, str], AnyFact] = {}
+    found: list[AnyFact] = []
     receipts: set[str] = set()
-    for fact in sorted(facts, key=lambda one: (order(one), type(one).__name__)):
-        if fact.receipt_id not in receipts:
-            receipts.add(fact.receipt_id)
-            found.setdefault(_identity(fact), fact)
-    return list(found.values())
+    keys: set[str] = set()
+    for fact in in_order(facts):
+        if fact.receipt_id in receipts:
+            continue
+        receipts.add(fact.receipt_id)
+        if type(fact) is Adjustment and fact.key:
+            if fact.key in keys:
+                continue
+            keys.add(fact.key)
+        found.append(fact)
+    return found
 
 
-def _identity(fact: AnyFact) -> tuple[str, str]:
-    """What two facts share of which only the first counts."""
-    return ("key", fact.key) if isinstance(fact, Adjustment) and fact.key else ("receipt", fact.receipt_id)
+def _apart(statements: list[AnyStatement]) -> list[list[AnyStatement]]:
+    """The real ones, then the tests: neither knows of the other."""
+    tests = [one for one in statements if one.test]
+    return [[one for one in statements if not one.test], tests] if tests else [statements]
 
 
 def _decide(
     transaction: Transaction, goal_id: int, statements: Sequence[AnyStatement], late: dict[str, str]
 ) -> list[Row]:
-    """The real conversions of a case, or its tests: neither knows of the other."""
+    """The real conversions of a case, or its tests."""
     observations = [one for one in statements if makes(one)]
     if not observations:
         return []
-    objections = {one.receipt_id: why for one in observations if (why := transaction.objection(one))}
+    objections = transaction.objections(observations)
     adjustments: list[Adjustment] = []
     if len(observations) < len(statements):
-        adjustments = [one for one in statements if isinstance(one, Adjustment) and not makes(one)]
+        adjustments = [one for one in statements if one.kind == "adjustment" and not makes(one)]
     whole = Share(
         heard=within_limit(
             [transaction.weighed(one) for one in observations if one.receipt_id not in objections]
@@ -168,6 +175,7 @@ def _add(decision: Decision, goal_id: int, rows: Sequence[Row]) -> None:
     if not rows:
         return
     credited = {row.visit.receipt_id: row.visit for row in rows if row.visit}
-    decision.cases[goal_id] = tuple(row.conversion for row in rows)
-    decision.visits[goal_id] = tuple(sorted(credited.values(), key=order))
-    decision.notices.extend(notice for row in rows for notice in row.notices)
+    decision.cases[goal_id] = tuple([row.conversion for row in rows])
+    decision.visits[goal_id] = tuple(in_order(credited.values()))
+    for row in rows:
+        decision.notices.extend(row.notices)

@@ -124,6 +124,9 @@ def _take_back(group: Group) -> None:
 
 def _once(observations: Sequence[AnyStatement]) -> list[Group]:
     """The conversion that counts, then one for each other order number."""
+    stated = {one.conversion_unique_id for one in observations}
+    if len(stated - {""}) <= 1:
+        return [_opened("counts", max(stated), observations)]
     numbers = _by_number(observations)
     counting = _counting(numbers)
     counts = [one for one in observations if one.conversion_unique_id in ("", counting)]

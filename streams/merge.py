@@ -1,16 +1,18 @@
 """Which of several statements about one conversion speaks: rule 2 of streams.decide."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any, Final, TypeVar
 
 from schemas.facts import Adjustment, AnyFact, Pixel, Postback
 
 AnyObservation = Pixel | Postback
-OBSERVATIONS: Final = (Pixel, Postback)  # the same for isinstance, which builds a union at each call
 AnyStatement = Pixel | Postback | Adjustment
 Order = tuple[str, str, int]
+_AFact = TypeVar("_AFact", bound=AnyFact)
 _Stated = TypeVar("_Stated", bound=Pixel | Postback | Adjustment)
+_received_at: Final = attrgetter("received_at")
 
 MAX_OBSERVATIONS: Final = 1000  # a case; a shop's faulty loop must not make every later decision slow
 
@@ -24,9 +26,10 @@ PROVEN_POSTBACK: Final = 4
 
 def makes(fact: AnyFact) -> bool:
     """Whether it may make a conversion: what an advertiser reports, or what the network itself creates."""
-    if isinstance(fact, Adjustment):
+    # Each kind of fact is its own type: to ask isinstance takes five times as long where the answer is no.
+    if type(fact) is Adjustment:
         return fact.action == "create"
-    return isinstance(fact, OBSERVATIONS)
+    return type(fact) is Pixel or type(fact) is Postback
 
 
 def trust(statement: AnyStatement) -> int:
@@ -45,6 +48,13 @@ def order(fact: AnyFact) -> Order:
     return fact.received_at, epoch, int(sequence)
 
 
+def in_order(facts: Collection[_AFact]) -> list[_AFact]:
+    """In the order of receipt; two under one receipt, which no edge of ours gives, by their types."""
+    if len(set(map(_received_at, facts))) == len(facts):  # as nearly always, and then five times as quick
+        return sorted(facts, key=_received_at)
+    return sorted(facts, key=lambda one: (order(one), type(one).__name__))
+
+
 def rank(received: Sequence[AnyStatement]) -> list[AnyStatement]:
     """Statements that come in the order of receipt, by trust; of equals the latest received is first."""
     ranked = sorted(received, key=trust)
@@ -56,7 +66,7 @@ def speaker(ranked: Iterable[AnyStatement], field: str) -> AnyStatement | None:
     """The first that states this field; an amount of 0 is stated, an empty text is not."""
     for one in ranked:
         value = getattr(one, field, None)
-        if value is not None and value != "":
+        if value or value == 0:
             return one
     return None
 

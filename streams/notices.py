@@ -54,7 +54,7 @@ def _notice(story: Story, postback: PartnerPostback) -> Notice:
     subscription = _subscription_id(postback.subscription)
     amount = conversion.payout if postback.amounts else None
     named = notice_id(conversion.conversion_id, subscription, conversion.status, amount)
-    values = {name: _value(story, name) for name in postback.template.names if name in VALUES}
+    values = {name: VALUES[name](story) for name in postback.template.names if name in VALUES}
     values["ran"] = str(
         int(named[:8], 16)
     )  # differs from notice to notice, and is the same when decided again
@@ -70,10 +70,6 @@ def _notice(story: Story, postback: PartnerPostback) -> Notice:
         url=macros.fill(postback.template, values, story.visit.params),
         decided_at=_UNDATED,
     )
-
-
-def _value(story: Story, name: str) -> str:
-    return VALUES[name](story)
 
 
 def _of_conversion(name: str) -> Callable[[Story], str]:

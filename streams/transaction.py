@@ -7,12 +7,11 @@ import msgspec
 
 from schemas.catalog import STATUSES, Advertiser, Catalog, Goal, Offer, Status
 from schemas.catalog_versions import History
-from schemas.facts import GOAL_UNRESOLVED, Adjustment, AnyFact, Click, Impression
+from schemas.facts import GOAL_UNRESOLVED, AnyFact, Click, Impression, Statement
 from streams.credit import Credit, OwnVisits, SharedVisits, Visits, credit, visits_of
-from streams.merge import OBSERVATIONS, AnyStatement, rank, said
+from streams.merge import AnyStatement, rank, said
 from streams.permission import Objection, objection
 
-STATEMENTS: Final = (*OBSERVATIONS, Adjustment)
 NO_CATALOG: Final = Catalog()  # of version 0: an edge accepted the fact before it knew any catalog
 
 
@@ -37,7 +36,7 @@ class Setting(msgspec.Struct, frozen=True):
 
     def status_of(self, statement: AnyStatement) -> Status | None:
         """What the caller's status word means; the network's own words are ours."""
-        if self.advertiser and not isinstance(statement, Adjustment):
+        if self.advertiser and statement.kind != "adjustment":
             return self.advertiser.status_of(statement.status)
         return STATUSES.get(statement.status.strip().casefold())
 
@@ -53,9 +52,9 @@ class Transaction(msgspec.Struct, frozen=True):
         """The statements of each case, in the order of receipt."""
         found: dict[int, list[AnyStatement]] = {}
         for fact in received:
-            if isinstance(fact, STATEMENTS):
+            if isinstance(fact, Statement):
                 found.setdefault(self.goal_id(fact), []).append(fact)
-        return dict(sorted(found.items()))
+        return dict(sorted(found.items())) if len(found) > 1 else found
 
     def goal_id(self, statement: AnyStatement) -> int:
         """The goal as stated; a name that the edge could not resolve means a goal of the visit's offer."""
@@ -69,18 +68,22 @@ class Transaction(msgspec.Struct, frozen=True):
         """The visit whose offer the statement is about."""
         return self.visits.of(statement).own
 
-    def objection(self, made: AnyStatement) -> Objection | None:
-        """Why it may make no conversion; none before its visit is known, and none against the network."""
-        own = self.own(made)
-        if own is None or isinstance(made, Adjustment):
-            return None
-        catalog = self.catalog(version_of(own, made))
-        offer = catalog.offer(own.offer_id)
-        return objection(made, own, offer, catalog) if offer else None
+    def objections(self, observations: Iterable[AnyStatement]) -> dict[str, Objection]:
+        """By receipt why it may make no conversion; nothing is against the network's, and before a visit."""
+        found = {}
+        for made in observations:
+            own = self.own(made)
+            if own is None or made.kind == "adjustment":
+                continue
+            catalog = self.catalog(version_of(own, made))
+            offer = catalog.offer(own.offer_id)
+            if offer and (why := objection(made, own, offer, catalog)):
+                found[made.receipt_id] = why
+        return found
 
     def weighed(self, made: AnyStatement) -> AnyStatement:
         """The statement as it weighs: what it proved of another advertiser is no proof here."""
-        if isinstance(made, Adjustment) or not made.proven_for:
+        if made.kind == "adjustment" or not made.proven_for:
             return made
         offer = self.offer(self.own(made), made)
         if offer is None or offer.advertiser_id in made.proven_for:
@@ -142,4 +145,5 @@ def transaction_of(received: Sequence[AnyFact], history: History) -> Transaction
 
 def version_of(visit: Click | Impression | None, statement: AnyStatement) -> int:
     """The greater of the visit's and the statement's: a version is never retroactive."""
-    return max(visit.catalog_version, statement.catalog_version) if visit else statement.catalog_version
+    stated = statement.catalog_version
+    return visit.catalog_version if visit and visit.catalog_version > stated else stated
