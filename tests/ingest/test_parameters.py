@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest import parameters
 from ingest.parameters import CONVERSION, MAX_PARAMS_BYTES, VISIT, conversion, split, visit
 from tests.ingest.fakes import KEYRING, NEWER, new_id
 
