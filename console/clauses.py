@@ -38,6 +38,7 @@ LADDER: Final[Mapping[Reason, str]] = {
 CREATED: Final = "7.20"
 _BY_NETWORK: Final = (Reason.ADJUSTMENT, Reason.UPDATED_BY_UPLOAD, Reason.CREATED_BY_UPLOAD)
 _STATED: Final = {"rejected": "7.11", "pending": "7.14"}
+BY_WORD: Final = ("7.2", "7.11", "7.13", "7.14", "7.18")  # by which somebody's word decides the status
 _ELSEWHERE: Final = "7.4"  # a click that was not sent to the offer gives its own reason
 
 _CREDIT: Final = {"click": "4.1", "impression": "4.3", "": "4.7"}

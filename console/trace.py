@@ -84,6 +84,12 @@ def _rows(clickhouse: ClickHouse, sql: str, parameters: Mapping[str, Any]) -> li
 
 # The story in words
 
+_FLAGS: Final = {
+    "before_click": "the clocks put it before its click or impression: counts as no time between [4.6]",
+    "too_many_observations": "more observations than one case may have: some do not count [2.8]",
+}
+_RULES: Final = {"goal": "the goal's price", "adjustment": "the network's word"}
+
 
 def words(story: Mapping[str, Any]) -> list[str]:
     """The story in lines: what arrived, what was decided and why, what partners were told."""
@@ -142,7 +148,7 @@ def _observation(row: Row) -> str:
         ("action", "" if row["action"] == "state" else row["action"]),
         ("payout", _amount(row["payout"], "")),
         ("revenue", _amount(row["revenue"], "")),
-        ("proven by", row["proven_by"]),
+        ("proven by", _proof(row)),
         ("stated by", row["stated_by"]),
         ("why", row["why"]),
         ("key", row["key"]),
@@ -150,6 +156,12 @@ def _observation(row: Row) -> str:
     ]
     test = "test " if row["test"] else ""
     return ", ".join([f"{test}{row['kind']}", *(f"{name} {value}" for name, value in stated if value)])
+
+
+def _proof(row: Row) -> str:
+    """What it proved, and of which advertisers: it proves nothing of another's offers."""
+    whose = ", ".join(map(str, row["proven_for"]))
+    return f"{row['proven_by']} of advertiser {whose}" if row["proven_by"] and whose else row["proven_by"]
 
 
 def _amount(amount: Any, currency: str) -> str:
@@ -167,15 +179,13 @@ def _where(row: Row) -> str:
 
 def _conversion(row: Row, history: Iterable[Row]) -> list[str]:
     kind = "test conversion" if row["test"] else "conversion"
-    case = f"goal {row['goal_id']}{', case ' if row['case_number'] else ''}{row['case_number']}"
+    order = f", order {row['conversion_unique_id']}" if row["conversion_unique_id"] else ""
+    case = f"goal {row['goal_id']}{order}{', case ' if row['case_number'] else ''}{row['case_number']}"
     rule = clauses.of(row)
     lines = [f"  {kind} {row['conversion_id']} of {case}: {_verdict(row)} [rule {rule['status']}]"]
-    credit = f"the {row['credited_by']} {row['click_receipt_id']}" if row["credited_by"] else "nothing yet"
-    lines.append(
-        f"      credited to {credit} [{rule['credit']}];"
-        f" {row['observations']} observations: {', '.join(row['observed_by'])}"
-    )
-    lines += [f"      {field} as receipt {receipt} says" for field, receipt in map(str.split, row["spoke"])]
+    lines += [f"      {_sale(row)}", f"      credited to {_credit(row)} [{rule['credit']}]"]
+    lines += [f"      {_FLAGS.get(flag, flag)}" for flag in row["flags"]]
+    lines += [f"      {_spoken(each, rule['status'])}" for each in row["spoke"]]
     lines += [f"      no say has receipt {each}" for each in row["unheard"]]
     lines += [f"      {side} {_price(row, side)}{_clause(rule, side)}" for side in ("payout", "revenue")]
     if row["adjusted_at"]:
@@ -187,6 +197,30 @@ def _conversion(row: Row, history: Iterable[Row]) -> list[str]:
         f"      {render.shown(each['decided_at'])}  {_version(each)}: {_verdict(each)}" for each in mine
     ]
     return lines
+
+
+def _sale(row: Row) -> str:
+    """What was sold when, and which facts say so."""
+    is_told = row["sale_amount"] or row["sale_currency"]
+    sold = _amount(row["sale_amount"], row["sale_currency"]) if is_told else "no amount"
+    told = f"{row['observations']} observation{'' if row['observations'] == 1 else 's'}"
+    by = f"{', '.join(row['observed_by'])}: receipt {', '.join(row['receipts'])}"
+    return f"sale of {render.shown(row['occurred_at'])}, {sold}; {told} by {by}"
+
+
+def _spoken(spoke: str, clause: str) -> str:
+    field, receipt = spoke.split()
+    if field == "status" and clause not in clauses.BY_WORD:
+        return f"{field}: receipt {receipt} says one, but rule {clause} comes before it"
+    return f"{field} as receipt {receipt} says"
+
+
+def _credit(row: Row) -> str:
+    of = f"offer {row['offer_id']} of advertiser {row['advertiser_id']}"
+    if not row["credited_by"]:
+        return f"nothing yet, {of}" if row["offer_id"] else "nothing yet"
+    visit = f"the {row['credited_by']} {row['click_receipt_id']} of {render.shown(row['clicked_at'])}"
+    return f"{visit}: {_affiliate(row)}, {of}"
 
 
 def _verdict(row: Row) -> str:
@@ -206,7 +240,8 @@ def _price(row: Row, side: str) -> str:
         return f"{render.shown(owed)}, no price was looked up"
     rate = f" at the rate {row[f'{side}_rate'].normalize():f}" if row[f"{side}_rate"] != 1 else ""
     terms = f" (the terms give {render.shown(nominal)})" if nominal != owed else ""
-    return f"{render.shown(owed)} {row[f'{side}_currency']} by {row[f'{side}_rule']}{rate}{terms}"
+    rule = _RULES.get(row[f"{side}_rule"], row[f"{side}_rule"])
+    return f"{render.shown(owed)} {row[f'{side}_currency']} by {rule}{rate}{terms}"
 
 
 def _version(row: Row) -> str:

@@ -54,6 +54,17 @@ def listed(section: str) -> dict[str, str]:
     return {row[0].strip(): row[-1].strip() for row in rows}
 
 
+def test_the_page_says_which_reasons_nothing_gives_yet() -> None:
+    page = (ROOT / "docs/reference.md").read_text("utf-8")
+    reserved = page.partition("Reserved, and given by nothing yet:")[2].partition("##")[0]
+    packages = ("ingest", "streams", "sinks", "console", "service")
+    code = "".join(path.read_text("utf-8") for each in packages for path in (ROOT / each).rglob("*.py"))
+    given = set(re.findall(r"\bReason\.([A-Z_]+)", code))
+    assert set(map(int, re.findall(r"\d+", reserved))) == {
+        int(each) for each in Reason if each.name not in given
+    }
+
+
 @pytest.mark.parametrize("section", TRUTH)
 def test_the_page_lists_what_the_code_has(section: str) -> None:
     assert TRUTH[section]
