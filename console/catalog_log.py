@@ -3,17 +3,19 @@
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from schemas.catalog import Catalog
 from schemas.catalog_reader import Reader
 from schemas.catalog_versions import CatalogVersion, History, encode_version, record_key
-from schemas.topics import CATALOG
+from schemas.topics import CATALOG, TOPICS
 from service.errors import No, Unreachable
 from service.kafka import Admin, Outgoing, Producer, read_range
 from service.settings import Settings
+
+MAX_BYTES: Final = TOPICS[CATALOG].max_bytes - 4_096  # beside the value: the record's and its batch's heads
 
 
 class Log(Protocol):
@@ -88,7 +90,13 @@ def publish(log: Log, catalog: Catalog, applied_at: str, applied_by: str) -> tup
         return current, False
     number = current.version + 1 if current else 1
     ours = CatalogVersion(version=number, applied_at=applied_at, applied_by=applied_by, catalog=catalog)
-    log.append([(record_key(number), encode_version(ours))])
+    value = encode_version(ours)
+    if len(value) > MAX_BYTES:
+        raise No(
+            f"the catalog has {len(value) / 1e6:.1f} MB as it is published, and a version may have"
+            f" {MAX_BYTES / 1e6:.1f} MB (some 40 000 offers): leave out what nobody can convert on any more"
+        )
+    log.append([(record_key(number), value)])
     winner = history_of(log.read()).at(number)
     if winner != ours:
         who = f"{winner.applied_by} at {winner.applied_at}" if winner else "nobody"

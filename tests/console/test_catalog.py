@@ -10,6 +10,7 @@ import pytest
 
 import roundtrip
 from console import catalog as command
+from console import catalog_log
 from console.catalog_log import history_of, kept_values, publish, restore
 from schemas.catalog import Catalog
 from schemas.catalog_check import check
@@ -117,6 +118,18 @@ def test_what_is_in_force_already_is_not_published_again() -> None:
 def test_an_older_catalog_applied_again_is_a_new_version() -> None:
     log = FakeLog([value(1), value(2, "Boots")])
     assert publish(log, good(), NOW, "ann@office")[0].version == 3
+
+
+def test_a_catalog_that_no_record_can_hold_is_refused_before_it_is_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log, size = FakeLog(), len(value(1))
+    monkeypatch.setattr(catalog_log, "MAX_BYTES", size - 1)
+    with pytest.raises(No, match="some 40 000 offers"):
+        publish(log, good(), NOW, "ann@office")
+    assert log.values == []
+    monkeypatch.setattr(catalog_log, "MAX_BYTES", size)
+    assert publish(log, good(), NOW, "ann@office")[1]
 
 
 def test_who_was_second_with_a_number_is_told_so_and_by_whom() -> None:
