@@ -6,39 +6,31 @@ import contextlib
 import logging
 import time
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from schemas.topics import FACTS
 from service import lifetime, outage, settings
 from service.catalog_follower import Follower
-from service.errors import Problem, Unreachable
+from service.errors import Problem
 from service.health import Health
-from service.kafka import Admin, Producer
+from service.kafka import Producer
 from service.key_watch import KeyWatch
 from service.lifetime import Lifetime
 from service.outage import Outage
-from service.settings import Settings
-from streams import app, decide, fence, heap, logs
+from streams import app, decide, fence, heap, topics
 from streams.joiner import Joiner
 from streams.metrics import Metrics
+from streams.readiness import Readiness
 from streams.unverified import Keys
-
-if TYPE_CHECKING:
-    from streams.transport import Consumer
 
 log = logging.getLogger(__name__)
 
 RETRY_S: Final = 1.0
 JOIN_S: Final = 60.0  # a first join after an unclean stop waits for Kafka's session to end: 6 to 10 s
 LOOK_S: Final = 30.0  # for a topic made anew; most often a rebalance or the next fetch tells it at once
+TRY_S: Final = 30.0  # what waits is tried so often, should nobody say that its catalog came
 EXPIRE_S: Final = 1.0  # a minute's worth of a partition leaves at once: 64 of them spread over a minute
 TRIM_S: Final = 10.0  # memory that is free and not given back grew by some 10 MB in that time
-STUCK_S: Final = 60.0  # a consumer that silently stops advancing is Faust's most reported fault
-_ASIDE: Final = "the rules failed on transactions: see this service's log, and the quarantine of reason 225"
-_LACKING: Final = "statements that were decided before are not here: see this service's log, and replay them"
-WAITING_S: Final = 60.0  # a catalog travels in seconds: one that is missed for a minute is worth an alarm
 LINGER_MS: Final = 1.0  # a fetch's results are handed over at once; waiting for more of them only costs time
-NEEDED: Final = (*FACTS, "conversions", "notices", "quarantine")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,8 +57,6 @@ class Worker:
         self._settings = life.settings
         self._kafka = outage.of(f"Kafka at {life.settings.kafka}")
         self._catalog_came = asyncio.Event()
-        self._waiting_since = self._lacking_since = 0.0
-        self._consumer: Consumer | None = None
 
     async def run(self) -> None:
         """Everything is started in order; the stop closes in the opposite one."""
@@ -78,13 +68,14 @@ class Worker:
         self._joiner = Joiner(
             self._settings, self._decide, Metrics(health.registry), self._life.fail, keys=self._keys()
         )
-        self._add_checks(health)
+        self._readiness = Readiness(self._kafka, self._follower, self._joiner)
+        self._readiness.add_to(health)
         port = await health.serve(self._settings.host, self._settings.port)
         log.info("health on http://%s:%d/readyz", self._settings.host, port)
         self._life.on_close("state", self._joiner.close)
         self._life.on_close("catalog", self._follower.close)
         self._follower.start()
-        if not await self._before_the_stop(self._topics_are_there()):
+        if not await self._before_the_stop(topics.are_there(self._settings, self._kafka)):
             return
         sending_s = fence.sending_s(self._settings.kafka_session_s)
         producer = Producer(self._settings, linger_ms=LINGER_MS, delivery_s=sending_s)
@@ -118,7 +109,7 @@ class Worker:
     async def _join(self) -> None:
         joiner = self._joiner
         faust = app.build(self._settings, joiner.handle, joiner.start_at, joiner.released)
-        joiner.ties.consumer = self._consumer = faust.consumer
+        joiner.ties.consumer = self._readiness.consumer = faust.consumer
         joiner.ties.fence = faust.transport.fence
         self._life.on_close("faust", lambda: self._leave(faust))
         self._life.spawn(joined(faust, self._kafka), "joining")
@@ -153,33 +144,13 @@ class Worker:
     def _decide(self, facts: Any) -> Any:
         return decide.decide_transaction(facts, self._follower.history)
 
-    async def _topics_are_there(self) -> None:
-        """Kafka answered, and every topic is as chosen at installation; one line while it is not so."""
-        said = ""
-        while True:
-            try:
-                missing = await asyncio.to_thread(_missing_topics, self._settings)
-            except Unreachable:
-                self._kafka.lost("no answer; is it running, and is ROUNDTRIP_KAFKA right?")
-            else:
-                self._kafka.found()
-                if not missing:
-                    return
-                if missing != said:
-                    log.warning("%s; waiting", missing)
-                said = missing
-            await asyncio.sleep(RETRY_S)
-
     async def _resume(self) -> None:
         """What waits for a catalog is tried when one comes, and every half minute."""
         while True:
-            partitions = await self._joiner.resume()
-            self._waiting_since = (self._waiting_since or time.monotonic()) if partitions else 0.0
-            lacking = self._joiner.lacking
-            self._lacking_since = (self._lacking_since or time.monotonic()) if lacking else 0.0
+            self._readiness.tried(await self._joiner.resume())
             self._catalog_came.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._catalog_came.wait(), WAITING_S / 2)
+                await asyncio.wait_for(self._catalog_came.wait(), TRY_S)
 
     async def _expire(self) -> None:
         """What is too old leaves the states, also where nothing new comes."""
@@ -191,29 +162,6 @@ class Worker:
         while True:
             await asyncio.sleep(LOOK_S)
             await self._joiner.look_at_logs()
-
-    def _add_checks(self, health: Health) -> None:
-        health.check("kafka", lambda: "cannot be reached" if self._kafka.since else "")
-        health.check(
-            "assigned", lambda: "" if self._joiner.assignment.begun else "no partitions assigned yet"
-        )
-        health.check("catalog", lambda: "; ".join(self._follower.alarms()))
-        health.check("restoring", lambda: self._joiner.assignment.restorer.told())  # noqa: PLW0108  made later
-        health.check("moving", self._stuck)
-        health.check("committing", self._uncommitted)
-        health.check("waiting", self._waiting)
-        health.check("lacking", lambda: _lasting(self._lacking_since, WAITING_S, _LACKING))
-        health.check("deciding", lambda: _ASIDE if self._joiner.aside else "")
-
-    def _stuck(self) -> str:
-        return _lasting(self._joiner.busy_since, STUCK_S, "one fetch is in work")
-
-    def _uncommitted(self) -> str:
-        since = self._consumer.point.behind_since if self._consumer else 0.0
-        return _lasting(since, STUCK_S, "what was handled is not committed")
-
-    def _waiting(self) -> str:
-        return _lasting(self._waiting_since, WAITING_S, "transactions wait for a catalog version")
 
 
 async def joined(faust: Any, kafka: Outage, within_s: float = JOIN_S, pause_s: float = RETRY_S) -> None:
@@ -234,26 +182,3 @@ async def _trim_heap() -> None:
     while True:
         await asyncio.sleep(TRIM_S)
         await asyncio.to_thread(heap.trim)
-
-
-def _lasting(since: float, limit_s: float, what: str) -> str:
-    """What has lasted too long, or nothing. since: by the monotonic clock, 0 for not at all."""
-    lasts = time.monotonic() - since if since else 0.0
-    return f"{what} since {lasts:.0f} s" if lasts > limit_s else ""
-
-
-def _missing_topics(config: Settings) -> str:
-    """What must be done before joining, if anything. Problem where waiting cannot help."""
-    with Admin(config) as admin:
-        admin.check()
-        found = admin.describe(NEEDED)
-    for name in (*FACTS, "conversions"):
-        if name in found and found[name].partitions != config.partitions:
-            raise Problem(
-                f"topic {name} has {found[name].partitions} partitions,"
-                f" ROUNDTRIP_PARTITIONS says {config.partitions}; set it to what was chosen at installation"
-            )
-    missing = [name for name in NEEDED if name not in found]
-    if not missing and (short := logs.kept_too_short(found)):
-        log.error("Kafka deletes what a lost state needs: %s; run `roundtrip migrate`", "; ".join(short))
-    return f"Kafka lacks the topics {', '.join(missing)}: run `roundtrip migrate`" if missing else ""

@@ -324,6 +324,7 @@ async def test_the_worker_gives_the_joiner_the_fence_that_the_consumer_tells(
     joiner = SimpleNamespace(handle=None, start_at=None, released=None, ties=ties)
     made = Worker.__new__(Worker)
     made._joiner, made._settings, made._kafka = joiner, Settings(), Outage("Kafka")  # type: ignore[assignment]
+    made._readiness = SimpleNamespace(consumer=None)  # type: ignore[assignment]
     made._life = SimpleNamespace(  # type: ignore[assignment]
         on_close=lambda *_: None, spawn=lambda work, _: work.close(), stopping=asyncio.Event()
     )

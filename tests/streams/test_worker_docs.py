@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from service.health import Health
 from streams.metrics import Metrics
+from streams.readiness import Readiness
 from streams.state import FAMILIES
-from streams.worker import Worker
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "joiner.md").read_text()
@@ -40,7 +40,7 @@ def test_every_module_has_its_place():
 
 def test_every_check_of_readyz_is_told_and_no_other():
     health = Health("joiner")
-    Worker._add_checks(Worker.__new__(Worker), health)
+    Readiness.add_to(Readiness.__new__(Readiness), health)
     assert set(re.findall(r"^\| `([a-z]+)` \|", AT_NIGHT, re.MULTILINE)) == set(health._checks)
 
 
