@@ -86,11 +86,8 @@ def misplaced(asked: Asked, route: Route, endpoint: Endpoint) -> Result | None:
 
 def _is_prefetch(headers: Mapping[str, str]) -> bool:
     """Whether a browser asks before anybody followed the link (Purpose and X-Moz: older ones)."""
-    if not any(name in headers for name in _PREFETCH):
-        return False
-    return any(
-        "prefetch" in value or "prerender" in value for name in _PREFETCH if (value := headers.get(name, ""))
-    )
+    stated = [headers[name] for name in _PREFETCH if name in headers]
+    return any("prefetch" in value or "prerender" in value for value in stated)
 
 
 _PREFETCH: Final = ("Sec-Purpose", "Purpose", "X-Moz")
