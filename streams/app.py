@@ -9,15 +9,11 @@ import faust
 from aiokafka.errors import KafkaError
 from faust.app.base import BootStrategy
 
-from schemas.topics import FACTS
 from service.settings import Settings
 from streams.client import FAUST_LOG
 from streams.fetch import Fetch, WholeFetch
+from streams.topics import GROUP, READ
 from streams.transport import FetchTransport, Released, StartAt
-
-GROUP = "roundtrip-joiner"  # without the prefix
-EMITTED = "conversions"  # what this or another worker sent comes back
-READ = (*FACTS, EMITTED)
 
 Handle = Callable[[Fetch], Awaitable[None]]
 """Takes a whole fetch to its end; what it raises ends the process."""

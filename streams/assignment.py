@@ -16,7 +16,6 @@ from service.errors import Unavailable
 from service.kafka import Record, told_together
 from service.settings import Settings
 from streams import logs, restore
-from streams.app import READ
 from streams.logs import Logs
 from streams.metrics import Metrics
 from streams.outbox import Outbox
@@ -26,6 +25,7 @@ from streams.state import Partition
 from streams.store import Busy, Store
 from streams.storing import Storing
 from streams.ties import Ties
+from streams.topics import READ
 
 log = logging.getLogger(__name__)
 

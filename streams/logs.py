@@ -4,12 +4,12 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-from schemas.topics import FACTS, TOPICS
-from service.kafka import Admin, Description, Partition, Record, records_at
+from schemas.topics import FACTS
+from service.kafka import Admin, Partition, Record, records_at
 from service.settings import Settings
 from streams import layout
-from streams.app import EMITTED, GROUP, READ
 from streams.layout import Position
+from streams.topics import EMITTED, GROUP, READ
 
 log = logging.getLogger(__name__)
 
@@ -107,24 +107,6 @@ class Questions(NamedTuple):
     logs: Callable[[Settings], Logs] = read
     identities: Callable[[Settings], Mapping[str, str]] = identities
     records_at: Callable[[Settings, Mapping[Partition, int]], Records] = records_at
-
-
-def kept_too_short(found: Mapping[str, Description]) -> list[str]:
-    """Which settings of the topics that are read let Kafka delete what a state is restored from."""
-    return [
-        f"topic {name} has {key} {found[name].config.get(key)}, not {value}"
-        for name in READ
-        for key, value in TOPICS[name].config.items()
-        if not _keeps(key, value, found[name].config.get(key, ""))
-    ]
-
-
-def _keeps(key: str, wanted: str, present: str) -> bool:
-    if key == "cleanup.policy" or present == wanted:
-        return present == wanted
-    if key in ("retention.ms", "retention.bytes"):
-        return present == "-1" or (wanted != "-1" and int(present) >= int(wanted))
-    return True  # `migrate` sees to the others; they delete nothing
 
 
 def begin(logs: Logs, partition: Partition, known: Position | None) -> tuple[int, str]:

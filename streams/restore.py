@@ -21,11 +21,11 @@ from schemas.topics import DAY_MS, FACTS
 from service.errors import Problem
 from service.kafka import Record, Stretch
 from streams import expiry, layout, logs
-from streams.app import EMITTED, GROUP
 from streams.changes import Changes
 from streams.layout import Bundle, Emitted, Position
 from streams.logs import Logs
 from streams.state import Partition
+from streams.topics import EMITTED, GROUP
 
 log = logging.getLogger(__name__)
 

@@ -11,12 +11,12 @@ from typing import Final
 from schemas.reasons import Reason
 from service.kafka import Record
 from streams import layout, logs, placement, restore, unverified
-from streams.app import EMITTED
 from streams.attempt import Decide
 from streams.batch import Batch
 from streams.layout import Position
 from streams.metrics import Metrics
 from streams.state import Partition
+from streams.topics import EMITTED
 from streams.unverified import Keys
 
 log = logging.getLogger(__name__)

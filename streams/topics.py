@@ -1,20 +1,24 @@
-"""The topics that a joiner needs: before it joins, all are there and as chosen at installation."""
+"""The topics that a joiner reads and writes; before it joins, all are there as chosen at installation."""
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from typing import Final
 
-from schemas.topics import FACTS
+from schemas.topics import FACTS, TOPICS
 from service.errors import Problem, Unreachable
-from service.kafka import Admin
+from service.kafka import Admin, Description
 from service.outage import Outage
 from service.settings import Settings
-from streams import logs
 
 log = logging.getLogger(__name__)
 
+GROUP: Final = "roundtrip-joiner"  # without the prefix
+EMITTED: Final = "conversions"  # what this or another worker sent comes back
+READ: Final = (*FACTS, EMITTED)
+NEEDED: Final = (*READ, "notices", "quarantine")
+
 RETRY_S: Final = 1.0
-NEEDED: Final = (*FACTS, "conversions", "notices", "quarantine")
 
 
 async def are_there(settings: Settings, kafka: Outage) -> None:
@@ -40,13 +44,31 @@ def _missing(settings: Settings) -> str:
     with Admin(settings) as admin:
         admin.check()
         found = admin.describe(NEEDED)
-    for name in (*FACTS, "conversions"):
+    for name in READ:
         if name in found and found[name].partitions != settings.partitions:
             raise Problem(
                 f"topic {name} has {found[name].partitions} partitions,"
                 f" ROUNDTRIP_PARTITIONS says {settings.partitions}; set it to what was chosen at installation"
             )
     missing = [name for name in NEEDED if name not in found]
-    if not missing and (short := logs.kept_too_short(found)):
+    if not missing and (short := kept_too_short(found)):
         log.error("Kafka deletes what a lost state needs: %s; run `roundtrip migrate`", "; ".join(short))
     return f"Kafka lacks the topics {', '.join(missing)}: run `roundtrip migrate`" if missing else ""
+
+
+def kept_too_short(found: Mapping[str, Description]) -> list[str]:
+    """Which settings of the topics that are read let Kafka delete what a state is restored from."""
+    return [
+        f"topic {name} has {key} {found[name].config.get(key)}, not {value}"
+        for name in READ
+        for key, value in TOPICS[name].config.items()
+        if not _keeps(key, value, found[name].config.get(key, ""))
+    ]
+
+
+def _keeps(key: str, wanted: str, present: str) -> bool:
+    if key == "cleanup.policy" or present == wanted:
+        return present == wanted
+    if key in ("retention.ms", "retention.bytes"):
+        return present == "-1" or (wanted != "-1" and int(present) >= int(wanted))
+    return True  # `migrate` sees to the others; they delete nothing

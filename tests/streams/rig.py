@@ -14,12 +14,12 @@ from schemas.topics import FACTS
 from service.kafka import Outgoing, Record
 from service.settings import Settings
 from streams import logs
-from streams.app import EMITTED, READ
 from streams.fetch import Fetch, Slice
 from streams.joiner import Joiner
 from streams.logs import Logs
 from streams.metrics import Metrics
 from streams.store import Store
+from streams.topics import EMITTED, READ
 from tests.streams.joining import decide
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from schemas import times
 from schemas.topics import DAY_MS, TOPICS
 from service.errors import Problem
 from service.kafka import Description, Record
-from streams import layout, logs, restore
-from streams.app import EMITTED, READ
+from streams import layout, logs, restore, topics
 from streams.layout import Position
 from streams.logs import Logs
+from streams.topics import EMITTED, READ
 from tests.streams.joining import NOON_MS, click, record
 from tests.streams.rig import ASSIGNED, LOGS, Rig, fetch
 
@@ -172,4 +172,4 @@ async def test_such_a_joiner_ends_and_says_so(rig: Rig):
 def test_a_topic_that_keeps_less_than_a_lost_state_needs_is_told(changed: dict[str, str], said: str):
     found = {name: Description(1, "id", TOPICS[name].config) for name in READ}
     found["clicks"] = Description(1, "id", TOPICS["clicks"].config | changed)
-    assert "; ".join(logs.kept_too_short(found)) == said
+    assert "; ".join(topics.kept_too_short(found)) == said

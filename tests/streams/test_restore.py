@@ -19,7 +19,6 @@ from schemas.topics import FACTS
 from service.errors import Problem
 from service.kafka import Record, Stretch
 from streams import placement, restore, restorer
-from streams.app import EMITTED, READ
 from streams.batch import Batch
 from streams.changes import Changes
 from streams.fence import boot_s
@@ -31,6 +30,7 @@ from streams.restore import Span
 from streams.restorer import Job
 from streams.state import Partition
 from streams.store import Store
+from streams.topics import EMITTED, READ
 from tests.streams.joining import (
     NOON_MS,
     cases,

@@ -11,7 +11,6 @@ from prometheus_client import CollectorRegistry
 from schemas.facts import AnyFact
 from service.kafka import Record, Stretch
 from service.settings import Settings
-from streams.app import EMITTED
 from streams.batch import Batch
 from streams.layout import Position
 from streams.metrics import Metrics
@@ -20,6 +19,7 @@ from streams.restorer import Job, Restorer
 from streams.state import FAMILIES, Partition
 from streams.store import Store
 from streams.storing import Storing
+from streams.topics import EMITTED
 from tests.streams.joining import NOON_MS, click, decide, postback, record
 
 

@@ -13,7 +13,7 @@ from schemas.decisions import Case, Notice
 from service.kafka import Admin, Outgoing
 from service.outage import Outage
 from streams import commit
-from streams.app import GROUP, READ
+from streams.topics import GROUP, READ
 from tests.streams.installation import STORY, Installation, JoinerProcess, expected, story
 from tests.streams.joining import cases, postback
 

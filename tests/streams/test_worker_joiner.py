@@ -16,13 +16,13 @@ from schemas.transaction_id import Keyring
 from service.errors import Problem, RecordsRefused, Unavailable, Unreachable
 from service.settings import Settings
 from streams import layout, logs, outbox, ties
-from streams.app import READ
 from streams.fetch import Fetch
 from streams.joiner import Joiner
 from streams.layout import Position
 from streams.logs import Logs
 from streams.state import Partition
 from streams.store import Store
+from streams.topics import READ
 from tests.streams.joining import (
     NOON_MS,
     cases,

@@ -20,8 +20,8 @@ from faust.types import TP
 from service.kafka import Admin
 from service.settings import Settings
 from streams import app as ours
-from streams.app import GROUP
 from streams.fetch import Fetch
+from streams.topics import GROUP
 
 COMMIT_EVERY_S = 0.5
 SESSION_S = 6.0

@@ -13,7 +13,7 @@ from deploy.process import Server
 from schemas.topics import FACTS
 from service.kafka import Admin, TopicSpec
 from service.settings import Settings
-from streams.app import GROUP
+from streams.topics import GROUP
 from tests.streams.losses.program import SCENARIOS
 
 pytestmark = pytest.mark.stack
