@@ -1,7 +1,8 @@
 """What adjustments would change, line by line, as ClickHouse shows the conversions now. Pure.
 
 A forecast for people: the joiner decides (docs/rules.md 1.13, 5.10, 7.1, 7.2). What cannot be told here is
-said to be open, and is in no sum.
+said to be open, and is in no sum. The rules themselves are not asked: a console knows the joiner by what it
+wrote, never by its code; a test holds each forecast to what the rules then decide.
 """
 
 import hashlib
@@ -20,6 +21,8 @@ from schemas.adjustments import Stated, Wrong
 from schemas.catalog import Price
 from schemas.catalog_versions import History
 from schemas.crockford import LENGTH, canonical
+from schemas.transaction_id import Kind as Identifier
+from schemas.transaction_id import kind
 
 Kind = Literal["wrong", "again", "waits", "creates", "releases", "same", "changes"]
 SIDES: Final = ("payout", "revenue")
@@ -171,6 +174,8 @@ class Plan:
         rows = self._rows(stated)
         if stated.action == "create":
             return _created(line, sent, stated, rows)
+        if kind(stated.transaction_id) is Identifier.AFFILIATE and not stated.conversion_unique_id:
+            raise Wrong("all of an affiliate's orders share this ID, and without a number none is meant")
         if not rows:
             told = "no such conversion is here yet: it is kept, and counts when there is one"
             return Effect(number=line.number, kind="waits", told=told, sent=sent)

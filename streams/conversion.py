@@ -148,7 +148,7 @@ def _evidence(
         barred=_barred(case, group, ranked),
         at_visit=_at_visit(case, credit),
         first=case.counts.number,
-        is_shared=identifier is not Kind.RANDOM,
+        is_shared=identifier in (Kind.DERIVED, Kind.AFFILIATE),
         needs_number=identifier is Kind.AFFILIATE,
     )
 

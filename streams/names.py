@@ -21,10 +21,10 @@ def conversion_id(transaction_id: str, goal_id: int, group: Group, *, click: str
     """
     case = (transaction_id, str(goal_id), *(("test",) if test else ()))
     whose = kind(transaction_id)
-    if group.place == "counts" and whose is Kind.RANDOM:
-        return digest(*case)
     if group.place == "counts" and whose is Kind.DERIVED:
         return digest(*case, f"c:{click}" if click else _by_receipt(group.statements[0].receipt_id))
+    if group.place == "counts" and whose is not Kind.AFFILIATE:
+        return digest(*case)
     return digest(*case, f"u:{group.number}" if group.number else _by_receipt(group.statements[0].receipt_id))
 
 

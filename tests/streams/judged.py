@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +12,7 @@ import msgspec
 
 from schemas.catalog import Catalog, Goal, Key, Network, Permission, PostbackProofs, Price, Term
 from schemas.decisions import Conversion
-from schemas.facts import AnyFact
+from schemas.facts import AnyFact, Statement
 from schemas.money import Rate
 from tests.streams import facts_of_a_shop as shop
 from tests.streams.facts_of_a_shop import CATALOG, LEAD, SALE, SHOP, with_blog, with_goal, with_offer
@@ -148,6 +148,17 @@ class Judged(NamedTuple):
         transaction_id = f"{_FIRST_CHARACTERS[self.identifier]}{mark:05}".ljust(32, "0")
         made = [_fact(number, *line, of=transaction_id) for number, line in enumerate(self.told, start=1)]
         return [msgspec.structs.replace(one, receipt_id=_marked(one.receipt_id, mark)) for one in made]
+
+    def bundles(self, given: Sequence[AnyFact]) -> list[list[AnyFact]]:
+        """What of its facts is decided together: under an affiliate's identifier each order by itself."""
+        if self.identifier != "affiliate":
+            return [list(given)]
+        said = {_order(one) for one in given} - {""}
+        return [[one for one in given if _order(one) in ("", order)] for order in sorted(said)]
+
+
+def _order(fact: AnyFact) -> str:
+    return fact.conversion_unique_id or fact.receipt_id if isinstance(fact, Statement) else ""
 
 
 def histories() -> Iterator[Judged]:

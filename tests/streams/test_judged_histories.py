@@ -1,7 +1,7 @@
 """Histories judged by hand (judged_histories.txt): decided at once, and by a worker in any order."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from schemas import facts
-from schemas.facts import AnyFact, Statement
+from schemas.facts import AnyFact
 from schemas.reasons import Reason
 from service.kafka import Record
 from streams.batch import Batch
@@ -34,21 +34,9 @@ def test_there_are_many_and_no_two_have_one_name() -> None:
 def test_decided_at_once(judged: Judged) -> None:
     given = judged.facts()
     for told in (given, [*reversed(given), *given]):
-        decided = [decide_transaction(case, history(*judged.catalogs)) for case in _cases(judged, told)]
+        decided = [decide_transaction(case, history(*judged.catalogs)) for case in judged.bundles(told)]
         found = [(goal, one) for each in decided for goal, case in each.cases.items() for one in case]
         assert differences(judged.expected, found) == []
-
-
-def _cases(judged: Judged, given: Sequence[AnyFact]) -> list[list[AnyFact]]:
-    """Under an affiliate's identifier each order is decided by itself."""
-    if judged.identifier != "affiliate":
-        return [list(given)]
-    said = {_order(one) for one in given} - {""}
-    return [[one for one in given if _order(one) in ("", order)] for order in sorted(said)]
-
-
-def _order(fact: AnyFact) -> str:
-    return fact.conversion_unique_id or fact.receipt_id if isinstance(fact, Statement) else ""
 
 
 @pytest.fixture(scope="module")

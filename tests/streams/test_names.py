@@ -85,6 +85,13 @@ def test_6_7_orders_under_one_affiliate_identifier_have_names_of_their_own():
     assert found == [digest(blog, "0", *each) for each in wanted]
 
 
+def test_6_1_also_under_an_id_that_no_edge_of_ours_made():
+    shop_own = {"transaction_id": "06cv-of-the-shop"}
+    assert conversion(click(1, **shop_own), postback(2, HOUR, **shop_own)).conversion_id == digest(
+        shop_own["transaction_id"], "0"
+    )
+
+
 def test_6_8_what_counts_of_a_persons_click_is_named_by_that_click():
     person = {"transaction_id": "d" + TRANSACTION[1:]}
     facts = [
