@@ -144,11 +144,17 @@ def _distance_ms(visit: Click | Impression, made: AnyStatement) -> int:
     return times.to_ms(made.occurred_at) - times.to_ms(visit.occurred_at)
 
 
-def span(ms: int) -> str:
-    """A length of time for people, in its two largest units: `31 d 2 h`."""
+def spans(ms: int, allowed_ms: int) -> tuple[str, str]:
+    """Both for people, in as many units as it takes to tell one from the other."""
+    found = ((span(ms, units), span(allowed_ms, units)) for units in range(2, len(UNITS_MS) + 1))
+    return next((each for each in found if each[0] != each[1]), (span(ms), span(allowed_ms)))
+
+
+def span(ms: int, units: int = 2) -> str:
+    """A length of time for people, in its largest units: `31 d 2 h`."""
     parts = []
     for unit, length in UNITS_MS:
         if ms >= length:
             parts.append(f"{ms // length} {unit}")
             ms %= length
-    return " ".join(parts[:2]) or "0 s"
+    return " ".join(parts[:units]) or "0 s"

@@ -41,7 +41,8 @@ def _unproven(postback: AnyObservation, offer: Offer, required: Proof) -> Object
     reason = Reason.IP_NOT_ALLOWED if required == "allow_from" else Reason.INVALID_TOKEN
     by = _PROOFS.get(postback.proven_by.partition(":")[0], "nothing")
     whose = "" if _is_for(postback, offer.advertiser_id) else ", and that of another advertiser"
-    detail = f"offer {offer.id} wants {_PROOFS[required]}, this proved {by}{whose}"
+    caller = f"this came from {postback.ip} and" if required == "allow_from" and postback.ip else "this"
+    detail = f"offer {offer.id} wants {_PROOFS[required]}, {caller} proved {by}{whose}"
     return Objection(reason, detail)
 
 

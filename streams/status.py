@@ -8,7 +8,7 @@ import msgspec
 from schemas.catalog import Goal, Offer, Status
 from schemas.facts import Adjustment
 from schemas.reasons import Reason
-from streams.credit import CLICK_MS, VIEW_MS, Credit, span
+from streams.credit import CLICK_MS, VIEW_MS, Credit, span, spans
 from streams.grouping import Group
 from streams.merge import AnyStatement
 from streams.permission import Objection
@@ -112,7 +112,7 @@ def outside_window(evidence: Evidence) -> Verdict | None:
     credit = evidence.credit
     if credit is None or not credit.outside:
         return None
-    distance, window = span(credit.distance_ms), span(credit.window_ms)
+    distance, window = spans(credit.distance_ms, credit.window_ms)
     return Verdict("rejected", credit.outside, f"{credit.outside.sentence}: {distance}, allowed {window}")
 
 
@@ -121,7 +121,8 @@ def too_soon(evidence: Evidence) -> Verdict | None:
     credit, offer = evidence.credit, evidence.offer
     if credit is None or offer is None or credit.by != "click" or credit.distance_ms >= offer.min_time_ms:
         return None
-    detail = f"{Reason.TOO_SOON.sentence}: {span(credit.distance_ms)}, at least {span(offer.min_time_ms)}"
+    distance, least = spans(credit.distance_ms, offer.min_time_ms)
+    detail = f"{Reason.TOO_SOON.sentence}: {distance}, at least {least}"
     return Verdict("rejected", Reason.TOO_SOON, detail)
 
 
@@ -200,8 +201,10 @@ def stated_approved(evidence: Evidence) -> Verdict | None:
 
 def needs_approval(evidence: Evidence) -> Verdict | None:
     """The goal's conversions wait for somebody's word."""
-    manual = evidence.goal is not None and evidence.goal.approval == "manual"
-    return _because("pending", Reason.NEEDS_APPROVAL) if manual else None
+    goal = evidence.goal
+    if goal is None or goal.approval != "manual":
+        return None
+    return Verdict("pending", Reason.NEEDS_APPROVAL, f"{Reason.NEEDS_APPROVAL.sentence}: goal {goal.id}")
 
 
 def created(evidence: Evidence) -> Verdict | None:

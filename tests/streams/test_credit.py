@@ -53,6 +53,13 @@ def test_4_2_the_time_that_counts_is_when_it_occurred():
     assert conversion(click(occurred_at=at(-2 * DAY)), late).reason == Reason.OUTSIDE_CLICK_WINDOW
 
 
+def test_4_2_what_is_over_never_reads_as_what_is_allowed():
+    catalogs = (with_offer(click_window="26h"),)
+    assert conversion(click(), postback(2, 26 * HOUR + 1), catalogs=catalogs).reason_detail == (
+        "after the click window: 1 d 2 h 1 ms, allowed 1 d 2 h"
+    )
+
+
 def test_4_3_without_a_click_its_own_impression_within_the_view_window():
     found = conversion(impression(), postback(2, DAY))
     assert (found.status, found.credited_by, found.affiliate_id) == ("approved", "impression", 42)
