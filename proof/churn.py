@@ -23,7 +23,7 @@ from service.kafka import Record
 from streams.batch import Batch
 from streams.decide import decide_transaction
 from streams.expirer import STEP_MS, Expirer
-from streams.expiry import KEPT_MS, Reading, time_of
+from streams.expiry import KEPT_MS, TopicTime, time_of
 from streams.layout import Position
 from streams.state import Partition
 from streams.store import Store
@@ -128,7 +128,7 @@ class Churn:
         self._state.sent()
 
     def _expire(self, window: Window) -> None:
-        clocks = [Reading(each.clock_ms, at_end=True) for each in self._state.positions.values()]
+        clocks = [TopicTime(each.clock_ms, at_end=True) for each in self._state.positions.values()]
         time_ms = time_of(clocks)
         more = time_ms >= self._state.expired.time_ms + STEP_MS
         while more:

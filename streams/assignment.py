@@ -15,7 +15,7 @@ from faust.types import TP
 from service.errors import Unavailable
 from service.kafka import Record, told_together
 from service.settings import Settings
-from streams import logs, restore
+from streams import logs, losses, restore
 from streams.logs import Logs
 from streams.metrics import Metrics
 from streams.outbox import Outbox
@@ -138,14 +138,14 @@ class Assignment:
     # Restoring
 
     async def _tell_gone(self, found: Logs) -> None:
-        """What Kafka no longer has of what is to be restored was said; as restore.check."""
+        """What Kafka no longer has of what is to be restored was said. Problem as losses.check has it."""
         lines: list[str] = []
         for number, partition in self.open.items():
             positions = partition.positions
-            restore.check(found, number, positions)
+            losses.check(found, number, positions)
             if restore.missing(found, number, positions):
-                oldest = await self._ties.records_at(restore.young(found, number, positions))
-                lines += restore.gone(found, number, positions, oldest, time.time_ns() // 1_000_000)
+                oldest = await self._ties.records_at(losses.young(found, number, positions))
+                lines += losses.gone(found, number, positions, oldest, time.time_ns() // 1_000_000)
         if lines:
             log.error("%s. %s", told_together(lines), logs.GIVE_AGAIN)
 

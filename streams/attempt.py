@@ -148,7 +148,7 @@ class Attempts:
         return msgspec.structs.replace(header, awaits=awaits)
 
     def _alarm(self, bundle: Bundle, header: Header, error: Exception, added: list[Arrival]) -> None:
-        why = f"transaction {bundle.transaction_id} cannot be decided: {error!r} at {_place(error)}"
+        why = f"transaction {bundle.transaction_id} cannot be decided: {error!r} at {_raised_at(error)}"
         if header.awaits != layout.MENDED:
             self.alarms.append(why)
         for each in added:
@@ -167,7 +167,7 @@ def _number(whole: Iterable[AnyFact]) -> str:
     return next((layout.case_number(fact) for fact in whole if isinstance(fact, Statement)), "")
 
 
-def _place(error: Exception) -> str:
+def _raised_at(error: Exception) -> str:
     """Where it was raised."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "an unknown place"

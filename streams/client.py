@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 FAUST_LOG: Final = logging.getLogger("faust.joiner")  # else mode names one as our module: its chatter as ours
 
 MAX_RECORDS: Final = 4_000  # of one fetch; a fetch is decided in one go, this is about 0.2 s
-MAX_PARTITION_BYTES: Final = 256 << 10  # prefetched for each of 5 topics x 64 partitions: 80 MB at the worst
+MAX_PARTITION_BYTES: Final = 256 << 10  # prefetched for each of 6 topics x 64 partitions: 96 MB at the worst
 MAX_FETCH_BYTES: Final = 8 << 20  # of one answer, which is copied twice before its parts are taken out
 FETCH_WAIT_MS: Final = 500  # how long a broker may hold back an empty answer
 CONNECT_S: Final = 1.0  # between two attempts at a first connection

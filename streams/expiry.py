@@ -55,7 +55,8 @@ class Clock:
         if appended_ms != self._appended_ms:  # seldom: the broker dates whole batches
             self._appended_ms = appended_ms
             self._appended = times.from_ms(max(0, min(appended_ms, _LATEST_MS)))
-        self._latest = max(self._latest, min(received_at, self._appended))
+        told = min(self._appended, received_at)  # min, max: half a microsecond
+        self._latest = max(self._latest, told)
 
     @property
     def ms(self) -> int:
@@ -63,14 +64,14 @@ class Clock:
         return times.to_ms(self._latest) if self._latest else 0
 
 
-class Reading(NamedTuple):
+class TopicTime(NamedTuple):
     """How far a topic has told the time, and whether all that it holds is read."""
 
     clock_ms: int
     at_end: bool
 
 
-def time_of(topics: Iterable[Reading]) -> int:
+def time_of(topics: Iterable[TopicTime]) -> int:
     """A partition's time: rule 3."""
     all_of_them = list(topics)
     behind = [topic.clock_ms for topic in all_of_them if not topic.at_end]

@@ -10,7 +10,7 @@ from schemas.topics import FACTS
 from service.kafka import Record
 from service.settings import Settings
 from streams import expiry, layout, logs
-from streams.expiry import Reading
+from streams.expiry import TopicTime
 from streams.fetch import Fetch, Slice
 from streams.layout import Position
 from streams.logs import Logs
@@ -97,12 +97,12 @@ class Places:
 
     def time_ms(self, state: Partition) -> int:
         """A partition's time, by which facts expire: from how far its topics are read."""
-        readings = []
+        topics = []
         for topic in FACTS:
             known, place = state.positions.get(topic), (topic, state.number)
             at_end = self._next.get(place, -1) >= self._ends.get(place, 0)
-            readings.append(Reading(known.clock_ms if known else 0, at_end))
-        return expiry.time_of(readings)
+            topics.append(TopicTime(known.clock_ms if known else 0, at_end))
+        return expiry.time_of(topics)
 
     async def _were_deleted(self, topic: str, part: Slice, expected: int) -> bool:
         """Whether Kafka itself no longer has what is missing before a slice; if it has, it is read again."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from schemas import times
 from schemas.topics import FACTS, TOPICS
-from streams.expiry import Clock, Reading, oldest_kept_ms, time_of, too_late
+from streams.expiry import Clock, TopicTime, oldest_kept_ms, time_of, too_late
 
 NOON_MS = times.to_ms("2026-11-23T12:00:00.000Z")
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
@@ -47,7 +47,7 @@ def test_2_the_clock_is_the_greatest_of_the_least_whatever_the_order(records: li
     assert told(*records) == max((min(record) for record in records), default=0)
 
 
-MONDAY, TUESDAY = Reading(NOON_MS, at_end=False), Reading(NOON_MS + DAY, at_end=False)
+MONDAY, TUESDAY = TopicTime(NOON_MS, at_end=False), TopicTime(NOON_MS + DAY, at_end=False)
 
 
 @pytest.mark.parametrize(
@@ -59,11 +59,11 @@ MONDAY, TUESDAY = Reading(NOON_MS, at_end=False), Reading(NOON_MS + DAY, at_end=
         ([MONDAY._replace(at_end=True), TUESDAY], NOON_MS + DAY),
         ([MONDAY, TUESDAY._replace(at_end=True)], NOON_MS),
         ([MONDAY._replace(at_end=True), TUESDAY._replace(at_end=True)], NOON_MS + DAY),
-        ([Reading(0, at_end=False), TUESDAY], 0),
-        ([Reading(0, at_end=True), TUESDAY], NOON_MS + DAY),
+        ([TopicTime(0, at_end=False), TUESDAY], 0),
+        ([TopicTime(0, at_end=True), TUESDAY], NOON_MS + DAY),
     ],
 )
-def test_3_the_least_clock_counts_but_for_what_is_read_to_its_end(topics: list[Reading], time_ms: int):
+def test_3_the_least_clock_counts_but_for_what_is_read_to_its_end(topics: list[TopicTime], time_ms: int):
     assert {time_of(each) for each in permutations(topics)} == {time_ms}
 
 

@@ -10,7 +10,7 @@ from schemas import times
 from schemas.topics import DAY_MS, TOPICS
 from service.errors import Problem
 from service.kafka import Description, Record
-from streams import layout, logs, restore, topics
+from streams import layout, logs, losses, topics
 from streams.layout import Position
 from streams.logs import Logs
 from streams.topics import EMITTED, READ
@@ -97,8 +97,8 @@ async def test_a_log_made_anew_under_a_running_joiner_is_looked_for(rig: Rig):
 
 def gone(positions: Mapping[str, Position], start: int, oldest: Record | None = None) -> list[str]:
     found = LOGS._replace(start=LOGS.start | {PLACE: start}, committed={PLACE: 60})
-    places = restore.young(found, 0, positions)
-    return restore.gone(found, 0, positions, dict.fromkeys(places, oldest), NOON_MS + 40 * DAY_MS)
+    places = losses.young(found, 0, positions)
+    return losses.gone(found, 0, positions, dict.fromkeys(places, oldest), NOON_MS + 40 * DAY_MS)
 
 
 def aged(days: float) -> Record:
@@ -141,12 +141,12 @@ CUT = LOGS._replace(start=LOGS.start | {PLACE: 20})  # retention took what was f
     ],
 )
 def test_a_state_is_restored_where_what_was_sent_is_known(found: Logs, positions: Mapping[str, Position]):
-    restore.check(found, 0, positions)
+    losses.check(found, 0, positions)
 
 
 def test_no_state_is_made_of_facts_alone_whose_cases_are_lost():
     with pytest.raises(Problem, match="conversions is empty although the group has committed facts"):
-        restore.check(CUT._replace(committed={PLACE: 60}), 0, {})
+        losses.check(CUT._replace(committed={PLACE: 60}), 0, {})
 
 
 async def test_such_a_joiner_ends_and_says_so(rig: Rig):
