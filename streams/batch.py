@@ -4,17 +4,18 @@
    under another key than its transaction, or in another partition than its key's (streams.placement).
 2. A fact whose receipt is known changes nothing; its bundle's cases are sent again as they stand: so a
    replay repairs what Kafka lost. The same receipt with other content goes to quarantine, with an alarm.
+   (streams.arrival)
 3. A visit too old to be kept is counted and forgotten. A statement too late to correct anything goes to
-   quarantine (streams.expiry; of a person, who may buy again, streams.episodes). So does one beyond
+   quarantine (streams.lateness; of a person, who may buy again, streams.episodes). So does one beyond
    MAX_STATEMENTS of its bundle: what one sender makes us read is bounded.
-4. A bundle that gained facts is decided whole; a case is sent where its content changed.
-5. A visit that many may be credited to (streams.touching) lets those be decided anew that it may change.
+4. A bundle that gained facts is decided whole (streams.attempt); a case is sent where its content changed
+   (streams.sending).
+5. A visit that many may be credited to lets those be decided anew that it may change (streams.touching).
 6. A bundle whose catalog is not there yet waits in the state; the others go on.
 7. So does one that the rules fail on, which is a bug: its new facts are also shown in quarantine. It is tried
    again with all that waits, by the next release at the latest, and then decided from all its facts.
 8. A case in `conversions` that is not as we sent it last is another worker's: it is taken for what was sent,
-   and its bundle is decided anew, at the next look at what waits. One with a lesser version is not taken, but
-   ours is sent again behind it: of each case the last record stays when Kafka compacts.
+   and its bundle is decided anew, at the next look at what waits (streams.foreign).
 9. While a lost state is filled again (silent) facts are kept, and nothing is decided or sent. What
    took effect then is known from `conversions`, read before. A bundle with a fact that none of its cases
    names waited then for a catalog, or its turn: it is decided at the next look.
