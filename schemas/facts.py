@@ -271,7 +271,8 @@ def decode(topic: str, value: bytes) -> AnyFact:
             value.decode()  # msgspec reads over broken text in a field that nobody knows; ClickHouse does not
         fact = decoded(_DECODERS[topic], value)
         check(fact)
-        _check_amounts(fact)
+        if isinstance(fact, Statement):
+            _check_amounts(fact)
     except (ValueError, msgspec.DecodeError) as error:
         raise Malformed(str(error)) from error
     return fact
@@ -285,9 +286,8 @@ def check(fact: AnyFact) -> None:
     times.to_ms(fact.occurred_at)
 
 
-def _check_amounts(fact: AnyFact) -> None:
-    if isinstance(fact, Statement):
-        _check_amount(fact.sale_amount)
+def _check_amounts(fact: Statement) -> None:
+    _check_amount(fact.sale_amount)
     if isinstance(fact, Adjustment):
         _check_amount(fact.payout)
         _check_amount(fact.revenue)

@@ -114,7 +114,7 @@ class Seen(NamedTuple):
     fact_key: bytes
 
 
-class Stored(NamedTuple):
+class Stored(msgspec.Struct, frozen=True, gc=False):
     """A fact as the state keeps it, and the entry that makes it known."""
 
     family: str
@@ -241,8 +241,12 @@ def fact_key(topic: str, fact: AnyFact) -> bytes:
 
 def stored(topic: str, fact: AnyFact, value: bytes, seen_key: bytes) -> Stored:
     """What is written of a fact. value: the record as it came, kept after one byte for its topic."""
-    key = fact_key(topic, fact)
-    lies_in = family(fact.transaction_id, KINDS[topic])
+    kind = KINDS[topic]
+    if kind in VISITS and fact.occurred_at == fact.received_at:  # as nearly all: the key ends alike
+        key = prefix(fact.transaction_id) + seen_key
+    else:
+        key = fact_key(topic, fact)
+    lies_in = family(fact.transaction_id, kind)
     return Stored(lies_in, key, _TOPIC_BYTES[topic] + value, seen_key, digest(value) + key)
 
 

@@ -83,9 +83,9 @@ class Partition(Contents):
         for family, key in keys_out(changes):
             batch.delete(key, handle[family])
         seen = handle["seen"]
-        for family, key, value, seen_key, seen_value in changes.facts:
-            batch.put(key, value, handle[family])
-            batch.put(seen_key, seen_value, seen)
+        for each in changes.facts:
+            batch.put(each.key, each.value, handle[each.family])
+            batch.put(each.seen_key, each.seen_value, seen)
         for family, key, value in entries_in(changes):
             batch.put(key, value, handle[family])
         for topic, position in changes.positions.items():
