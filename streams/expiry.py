@@ -55,8 +55,7 @@ class Clock:
         if appended_ms != self._appended_ms:  # seldom: the broker dates whole batches
             self._appended_ms = appended_ms
             self._appended = times.from_ms(max(0, min(appended_ms, _LATEST_MS)))
-        told = min(self._appended, received_at)  # min, max: half a microsecond
-        self._latest = max(self._latest, told)
+        self._latest = max(self._latest, min(received_at, self._appended))
 
     @property
     def ms(self) -> int:
