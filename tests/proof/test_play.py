@@ -1,5 +1,7 @@
 """Each class of outcomes, played against an edge, gives the truth that a person works out by hand."""
 
+from collections import defaultdict
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Literal
 
@@ -56,19 +58,27 @@ def player(edge: FakeEdge, catalog: Catalog) -> Player:
     return Player(Wire(edge.url), {1: catalog}, Sent(tag="t", seed=1))
 
 
-def journeys(catalog: Catalog, name: str) -> list[Journey]:
-    """The first journeys of a class on offers whose goals count at once, and pay by percent."""
-    plan = Plan(catalog, 1)
-    found = [plan.journey(number) for number in range(4000)]
-    found += [seen for number in range(4000) if (seen := plan.view(number))]
-    of_class = [journey for journey in found if journey.outcome == name]
-    plain = [journey for journey in of_class if journey.offer_id not in {9, 10}]
-    return (plain or of_class)[:6]
+@pytest.fixture(scope="module")
+def planned(catalog: Catalog) -> Mapping[str, list[Journey]]:
+    """By class the journeys of a plan."""
+    plan, found = Plan(catalog, 1), defaultdict(list)
+    seen = [plan.view(number) for number in range(4000)]
+    for journey in [*(plan.journey(number) for number in range(4000)), *filter(None, seen)]:
+        found[journey.outcome].append(journey)
+    return found
+
+
+def first(journeys: list[Journey]) -> list[Journey]:
+    """The first of a class on offers whose goals count at once, and pay by percent."""
+    plain = [journey for journey in journeys if journey.offer_id not in {9, 10}]
+    return (plain or journeys)[:6]
 
 
 @pytest.mark.parametrize("name", [row.name for row in CLASSES if row.name not in {"test", "wrong kind"}])
-async def test_a_class_comes_out_as_its_name_says(player: Player, catalog: Catalog, name: str) -> None:
-    for journey in journeys(catalog, name):
+async def test_a_class_comes_out_as_its_name_says(
+    player: Player, planned: Mapping[str, list[Journey]], name: str
+) -> None:
+    for journey in first(planned[name]):
         found = await player.play(journey)
         outcomes = sorted((line.status, line.reason) for line in found)
         if name == "no rate" and all(line.reason == 0 for line in found):
@@ -77,17 +87,19 @@ async def test_a_class_comes_out_as_its_name_says(player: Player, catalog: Catal
     assert player.surprises == []
 
 
-async def test_a_test_is_rejected_and_the_sale_beside_it_counts(player: Player, catalog: Catalog) -> None:
-    for journey in journeys(catalog, "test"):
+async def test_a_test_is_rejected_and_the_sale_beside_it_counts(
+    player: Player, planned: Mapping[str, list[Journey]]
+) -> None:
+    for journey in first(planned["test"]):
         found = {line.test: (line.status, line.reason) for line in await player.play(journey)}
         assert found[True] == ("rejected", 22)
         assert found.get(False, ("approved", 0)) == ("approved", 0)
 
 
 async def test_a_wrong_kind_alone_is_rejected_and_beside_a_right_one_only_seen(
-    player: Player, catalog: Catalog
+    player: Player, planned: Mapping[str, list[Journey]]
 ) -> None:
-    for journey in journeys(catalog, "wrong kind"):
+    for journey in first(planned["wrong kind"]):
         (line,) = await player.play(journey)
         if len(journey.steps) == 1:
             assert (line.status, line.reason, line.observations) == ("rejected", 15, 1)
@@ -178,9 +190,9 @@ async def test_a_lost_answer_leaves_open_how_many_observations_and_nothing_else(
 
 
 async def test_a_lost_answer_where_two_truths_are_possible_takes_the_transaction_out(
-    player: Player, edge: FakeEdge, catalog: Catalog
+    player: Player, edge: FakeEdge, planned: Mapping[str, list[Journey]]
 ) -> None:
-    journey = journeys(catalog, "pairs without number")[0]
+    journey = first(planned["pairs without number"])[0]
     edge.silent_after = 2 if journey.sees_ad else 1
     assert await player.play(journey) == []
     assert len(player._sent.uncertain) == 1
