@@ -171,21 +171,21 @@ def _named(case: Case, group: Group, found: Verdict) -> dict[str, Any]:
     transaction_id, goal_id = case.transaction.transaction_id, case.goal_id
     repeats = found.reason == Reason.DUPLICATE_CONVERSION
     return {
-        "conversion_id": conversion_id(transaction_id, goal_id, group, click=case.click, test=case.test),
+        "conversion_id": _id(case, group),
         "conversion_unique_id": group.number,
         "absorbs": absorbed(transaction_id, goal_id, group, test=case.test),
         "status": found.status,
         "reason": int(found.reason),
         "reason_detail": found.detail,
-        "duplicate_of": _repeated(case) if repeats else "",
+        "duplicate_of": _id(case, case.counts) if repeats else "",
         "test": case.test,
     }
 
 
-def _repeated(case: Case) -> str:
-    """The name of the one that counts."""
-    transaction_id = case.transaction.transaction_id
-    return conversion_id(transaction_id, case.goal_id, case.counts, click=case.click, test=case.test)
+def _id(case: Case, group: Group) -> str:
+    """A person's is not named by a click that only what was created and released was credited to."""
+    click = case.click and case.transaction.click_of(group.statements[0])
+    return conversion_id(case.transaction.transaction_id, case.goal_id, group, click=click, test=case.test)
 
 
 def _placed(setting: Setting, sale: Sale) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from tests.streams.facts_of_a_shop import (
     HOUR,
     SECOND,
     TRANSACTION,
+    adjustment,
     click,
     conversion,
     conversions,
@@ -104,3 +105,15 @@ def test_6_8_what_counts_of_a_persons_click_is_named_by_that_click():
     found = [one.conversion_id for one in conversions(*facts)]
     assert found == [digest(*of, f"c:06cv0000000000000000000-{number}") for number in (1, 3)]
     assert conversion(facts[1]).conversion_id == digest(*of, "r:06cv0000000000000000000-2")
+
+
+def test_6_8_not_by_the_click_of_what_was_created_and_taken_back():
+    person = {"transaction_id": "d" + TRANSACTION[1:]}
+    found = conversion(
+        click(1, 0, **person),
+        adjustment(2, HOUR, action="create", conversion_unique_id="A", **person),
+        adjustment(3, DAY, action="release", conversion_unique_id="A", **person),
+        postback(4, 40 * DAY, conversion_unique_id="A", **person),
+    )
+    assert (found.reason, found.credited_by) == (200, "")
+    assert found.conversion_id == digest(person["transaction_id"], "0", "r:06cv0000000000000000000-4")
