@@ -190,6 +190,8 @@ class Plan:
         before = msgspec.structs.replace(row)
         row.status = (stated.status if row.credited_by else "") or row.status
         is_open = stated.amount is not None and not self._reprice(row, stated) and _is_owed(row)
+        if row.status == "approved" != before.status:
+            is_open |= any(_may_lack_a_rate(row, side, stated) for side in SIDES)
         for side in SIDES:
             is_open |= not _owe(row, before, side, getattr(stated, side))
         changed = [_difference(row, before, side) for side in SIDES]
@@ -293,10 +295,19 @@ def _is_owed(row: Row) -> bool:
     return row.status == "approved" and bool(row.credited_by) and not row.test
 
 
+def _may_lack_a_rate(row: Row, side: str, stated: Stated) -> bool:
+    """Whether the terms give nothing of an amount in another currency: then it may stay pending."""
+    is_converted = row.sale_amount and row.sale_currency not in ("", getattr(row, f"{side}_currency"))
+    is_told = getattr(stated, side) is not None or getattr(row, f"{side}_rule") == "adjustment"
+    return bool(is_converted and not is_told and not getattr(row, f"{side}_nominal"))
+
+
 def _owe(row: Row, before: Row, side: str, stated: Decimal | None) -> bool:
     """What is owed after it, and whether that can be told here."""
     is_owed = _is_owed(row)
     currency, was_stated = getattr(row, f"{side}_currency"), getattr(row, f"{side}_rule") == "adjustment"
+    if row.credited_by and not getattr(row, f"{side}_rule"):
+        return True  # no goal of the catalog: what is owed would be in no currency
     if stated is not None:
         amount = _rounded(stated, currency)
         setattr(row, f"{side}_rule", "adjustment")

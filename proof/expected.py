@@ -361,6 +361,8 @@ class _Case:
         stated = self._meaning(word) if word else ""
         if credited is None:
             return "pending", Reason.AWAITING_CLICK
+        if by_network == "approved" and no_rate:
+            return "pending", Reason.NO_EXCHANGE_RATE
         if by_network:
             return by_network, Reason.ADJUSTMENT
         if self._forbidden(made_by):

@@ -78,6 +78,10 @@ def stated_by_network(evidence: Evidence) -> Verdict | None:
     by = evidence.speaker
     if not isinstance(by, Adjustment) or evidence.stated is None or evidence.group.place == "ambiguous":
         return None
+    fault = evidence.quote.fault if evidence.quote else None
+    if evidence.stated == "approved" and fault:  # what cannot be told cannot be owed
+        wants = f"the network approves it ({by.stated_by}), and has not said what is owed"
+        return Verdict("pending", fault.reason, f"{fault.detail}: {wants}")
     return _by_network(evidence.stated, by)
 
 

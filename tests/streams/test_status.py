@@ -1,6 +1,7 @@
 """Rule 7, status. The number in a test's name is the clause's in docs/rules.md."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -71,6 +72,21 @@ def test_7_2_the_network_speaks_our_words_not_the_advertisers():
 def test_7_2_an_adjustment_without_a_status_leaves_it():
     found = conversion(click(), postback(2, status="cancelled"), adjustment(3, **amount("40")))
     assert outcome(found) == ("rejected", Reason.STATED_BY_ADVERTISER)
+
+
+def test_7_2_an_approval_of_what_cannot_be_told_waits_for_what_is_owed():
+    in_pounds = click(), postback(2, **amount("50", "GBP"))
+    approved = adjustment(3, status="approved")
+    found = conversion(*in_pounds, approved)
+    assert (*outcome(found), found.payout) == ("pending", Reason.NO_EXCHANGE_RATE, 0)
+    assert found.reason_detail == (
+        "no exchange rate from GBP to USD on 2026-11-01:"
+        " the network approves it (Anna), and has not said what is owed"
+    )
+    owed = adjustment(4, payout=Decimal(3), revenue=Decimal(5))
+    assert outcome(conversion(*in_pounds, approved, owed)) == ("approved", Reason.ADJUSTMENT)
+    rejected = adjustment(5, status="rejected")
+    assert outcome(conversion(*in_pounds, rejected)) == ("rejected", Reason.ADJUSTMENT)
 
 
 def test_7_3_no_observation_has_permission():
