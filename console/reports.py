@@ -11,6 +11,8 @@ from typing import Any, Literal
 import msgspec
 
 from console.moments import Offsets, Span
+from schemas.reasons import Reason
+from schemas.topics import CLICK_WINDOW_DAYS, LATENESS_DAYS
 from service.errors import Usage
 
 Kind = Literal["number", "text", "time"]
@@ -84,6 +86,14 @@ _CLICKS_WITH_CONVERSIONS = """(
     SETTINGS join_use_nulls = 1
 )"""
 
+# A click is received before its sale, and kept for so long: a sale that is older finds none any more.
+_CREDITED_DAYS = CLICK_WINDOW_DAYS + LATENESS_DAYS
+_AWAITING = f"""(
+    SELECT *, received_at + toIntervalDay({_CREDITED_DAYS}) AS credited_until,
+        credited_until >= now64(3, 'UTC') AS may_be_credited
+    FROM conversions WHERE reason = {int(Reason.AWAITING_CLICK)} AND NOT test
+)"""  # noqa: S608  numbers of ours
+
 REPORTS = {
     report.name: report
     for report in (
@@ -114,6 +124,24 @@ REPORTS = {
                 "revenue",
                 "revenue_currency",
                 "test",
+            ),
+        ),
+        Report(
+            "awaiting",
+            "each conversion whose click is not known: which one may still come for, and which none",
+            source=_AWAITING,
+            moment="received_at",
+            columns=(
+                "received_at",
+                "conversion_id",
+                "transaction_id",
+                "offer_id",
+                "goal_id",
+                "conversion_unique_id",
+                "sale_amount",
+                "sale_currency",
+                "credited_until",
+                "may_be_credited",
             ),
         ),
         Report(

@@ -17,7 +17,7 @@ import pytest
 from console import lag, report, reports
 from console.report import Asked
 from schemas import times
-from schemas.decisions import Case
+from schemas.decisions import Case, Conversion
 from schemas.facts import Click, Impression
 from service.clickhouse import ClickHouse
 from service.errors import Unreachable
@@ -221,6 +221,30 @@ def test_the_affiliates_own_list_is_equal_line_by_line(told: tuple[Settings, lis
         for status in by_click.get(one.receipt_id) or [None]
     ]
     assert Counter((row["aff_click_id"], row["status"]) for row in rows) == Counter(expected)
+
+
+def test_what_awaits_its_click_says_whether_one_may_still_come(
+    stored: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lag, "measure", unreachable)
+    now = datetime.now(UTC)
+    cases = [
+        changed(CASE, transaction_id=f"t{days}", conversions=(_awaits(now, days, reason),))
+        for days, reason in ((1, 200), (36, 200), (38, 200), (2, 31))
+    ]
+    store(stored, cases)
+    asked = Asked(name="awaiting", start=f"{now - timedelta(days=50):%Y-%m-%d}")
+    rows = rows_of(msgspec.structs.replace(stored, kafka="127.0.0.1:1"), asked)
+    found = [(row["transaction_id"], bool(row["may_be_credited"])) for row in rows]
+    assert found == [("t38", False), ("t36", True), ("t1", True)]
+    assert all(row["credited_until"] - row["received_at"] == timedelta(days=37) for row in rows)
+
+
+def _awaits(now: datetime, days: int, reason: int) -> Conversion:
+    at = wire(now - timedelta(days=days))
+    fields = {"conversion_id": f"{days:032}", "status": "pending", "reason": reason, "received_at": at}
+    one: Conversion = changed(CONVERSION, **fields, occurred_at=at)
+    return one
 
 
 def test_the_conversions_are_listed_whole_and_cut_where_asked(
