@@ -9,7 +9,7 @@ FAST := not stack and not browser and not kill
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up check test bench kills availability load joining joinerkills catalogs chromium schemas lock clean
+.PHONY: help setup demo up check test bench kills availability load joining joinerkills readings catalogs chromium schemas lock clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -70,6 +70,9 @@ catalogs: setup  ## what a catalog of 10 000 offers costs: to check, publish and
 
 joinerkills: setup  ## joiner and Kafka killed under load, states lost, replays: the result is compared; ARGS="--kills 100"
 	@$(BIN)/python -m proof.joiner_kills $(ARGS)
+
+readings: setup  ## the rules against a second reading of them, on invented histories; ARGS="--histories 100000"
+	@$(BIN)/python -m proof.readings $(ARGS)
 
 chromium:
 	@tests/chromium.sh

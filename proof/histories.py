@@ -45,7 +45,7 @@ SHARED_SHARE: Final = 0.2  # of the transactions
 class Told(NamedTuple):
     """All that was ever said under one identifier, in the order of shipping, each fact once.
 
-    is_random: the naive reading of the rules is about it.
+    is_random: nothing else has this identifier.
     """
 
     identifier: str

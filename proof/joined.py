@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from proof import readings, truth
+from proof import expected, truth
 from proof.histories import Histories, Told, by_topic
 from schemas import decisions, times
 from schemas.catalog import Catalog
@@ -142,14 +142,14 @@ def _shown(conversions: Iterable[Conversion]) -> str:
 
 def _untrue(outcome: Outcome, told: Iterable[Told], catalogs: Mapping[int, Catalog]) -> Iterator[str]:
     rows = [
-        row
+        _row(final.case, conversion)
         for final in outcome.cases.values()
         for conversion in final.case.conversions
-        if readings.is_told(
-            (row := _row(final.case, conversion))["transaction_id"], row["conversion_unique_id"]
-        )
     ]
-    return (f"untrue, {line}" for line in truth.differences(readings.truths(told, catalogs), rows))
+    truths = [
+        truth.truth(each.identifier, one, 0) for each in told for one in expected.read(each.facts, catalogs)
+    ]
+    return (f"untrue, {line}" for line in truth.differences(truths, rows))
 
 
 def _row(case: Case, conversion: Conversion) -> dict[str, Any]:
@@ -221,7 +221,7 @@ def _was_so(notice: Notice, told: Told, catalogs: Mapping[int, Catalog]) -> bool
         (one.status, one.affiliate_id, one.test) == (notice.status, notice.affiliate_id, False)
         and one.reason != Reason.DUPLICATE_CONVERSION
         for facts in itertools.islice(_states(told), MOST_STATES)
-        for one in readings.read(facts, catalogs)
+        for one in expected.read(facts, catalogs)
     )
 
 

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlencode
 import msgspec
 
 from proof import people
-from proof.expected import Statement, Visit, expect
+from proof.expected import Statement, Visit, at_the_edge, expect
 from proof.scenario import Journey, Step
 from proof.truth import Sent, Truth, truth
 from proof.wire import Answer, Lost, Wire
@@ -155,7 +155,7 @@ class Player:
     def _statement(self, person: _Person, step: Step, occurred_ms: int | None) -> Statement:
         person.receipts += 1
         now_ms = self._now_ms(person)
-        stated = step.stated
+        stated, offer_id = step.stated, int(step.stated.get("offer_id", "0"))
         kinds: dict[str, Literal["pixel", "iframe", "postback"]] = {
             "/pixel": "pixel",
             "/iframe": "iframe",
@@ -167,8 +167,9 @@ class Player:
             received_ms=now_ms,
             occurred_ms=now_ms if occurred_ms is None else occurred_ms,
             catalog_version=self._version,
-            offer_id=int(stated.get("offer_id", "0")),
+            offer_id=offer_id,
             goal=stated.get("goal_id", ""),
+            goal_id=at_the_edge(self._catalogs[self._version], offer_id, stated.get("goal_id", "")),
             amount=Decimal(stated["amount"]) if "amount" in stated else None,
             currency=stated.get("currency", ""),
             status=stated.get("status", ""),

@@ -1,137 +1,112 @@
-"""Facts and conversions in the words of the naive reading (proof.expected), and what it makes of facts."""
+"""Two readings of the rules on invented histories: decide and the batch against the naive proof.expected.
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+`python -m proof.readings --histories 100000 --seed 1`: 0 where they agree and everything was reached, else 1.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Final
 
-from proof.expected import Expected, Statement, Visit, expect
-from proof.histories import Told
-from proof.truth import Truth, truth
-from schemas import times
-from schemas.catalog import Catalog
-from schemas.decisions import Conversion
-from schemas.facts import Adjustment, AnyFact, Click, Impression, Pixel, Postback
+from deploy.terminal import say
+from proof import agreement, batched, invented, replayed
+from proof.invented import History
+from proof.reached import ENOUGH, Reached
+from service.errors import Usage
+from service.progress import Progress
 
-GRACE_MS: Final = (
-    5_000  # under an identifier that others have, too, a click may be so much later than its sale
-)
+SHOWN: Final = 3  # disagreements that are told whole
+OF_BATCH: Final = 20  # of so many histories one goes through the batch, too
 
 
-def visit_of(fact: Click | Impression) -> Visit:
-    """The visit."""
-    return Visit(
-        kind="click" if isinstance(fact, Click) else "impression",
-        receipt=fact.receipt_id,
-        received_ms=times.to_ms(fact.received_at),
-        occurred_ms=times.to_ms(fact.occurred_at),
-        catalog_version=fact.catalog_version,
-        offer_id=fact.offer_id,
-        affiliate_id=fact.affiliate_id,
-        country=fact.country_code,
-        device=fact.device_type,
-        source=fact.source,
-        is_bot=fact.is_bot,
-        redirect_reason=fact.redirect_reason if isinstance(fact, Click) else 0,
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code."""
+    given = _parser().parse_args(arguments)
+    if given.replay:
+        return _replayed(given.replay)
+    if given.histories < 1:
+        raise Usage(f"--histories {given.histories}: there is nothing to compare")
+    reached, disagreements = Reached(), 0
+    say(f"{given.histories} histories of seed {given.seed}, each by decide and by the naive reading:")
+    for history, lines in compared(given.seed, given.histories, reached):
+        disagreements += 1
+        if disagreements <= SHOWN:
+            _tell(history, lines)
+    for title, counts in (
+        ("reason", reached.reasons),
+        ("setting", reached.settings),
+        ("fact", reached.facts),
+    ):
+        say(f"{title}: " + ", ".join(f"{name} ({count})" for name, count in sorted(counts.items())))
+    missing = reached.missing() if given.histories >= ENOUGH else []
+    if missing:
+        say(f"never came up: {', '.join(missing)}")
+    batch = min(given.histories, max(given.histories // OF_BATCH, batched.TOGETHER))
+    say(f"{batch} of them through the batch and a state, in any order, cut, repeated, restarted, restored:")
+    for history, lines in through_batch(given.seed, batch):
+        disagreements += 1
+        if disagreements <= SHOWN:
+            _tell(history, lines, of_batch=True)
+    say(f"{disagreements} disagreements, {len(missing)} never came up")
+    return 1 if disagreements or missing else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m proof.readings", description="two readings of the rules on invented histories"
     )
-
-
-def statement_of(fact: Pixel | Postback | Adjustment) -> Statement:
-    """The statement; a proof is not among what the naive reading is given here."""
-    return Statement(
-        kind=fact.kind,
-        receipt=fact.receipt_id,
-        received_ms=times.to_ms(fact.received_at),
-        occurred_ms=times.to_ms(fact.occurred_at),
-        catalog_version=fact.catalog_version,
-        offer_id=fact.offer_id,
-        goal=fact.goal,
-        amount=fact.sale_amount,
-        currency=fact.sale_currency,
-        status=fact.status,
-        number=fact.conversion_unique_id,
-        test=fact.test,
-        payout=fact.payout if isinstance(fact, Adjustment) else None,
-        revenue=fact.revenue if isinstance(fact, Adjustment) else None,
+    parser.add_argument(
+        "--histories", type=int, default=20_000, metavar="N", help="how many (default: %(default)s)"
     )
-
-
-def summed_up(goal_id: int, conversion: Conversion) -> Expected:
-    """What the naive reading says of a conversion, taken from one that was decided."""
-    return Expected(
-        goal_id=goal_id,
-        number=conversion.conversion_unique_id,
-        status=conversion.status,
-        reason=conversion.reason,
-        affiliate_id=conversion.affiliate_id,
-        payout=conversion.payout,
-        revenue=conversion.revenue,
-        payout_currency=conversion.payout_currency,
-        revenue_currency=conversion.revenue_currency,
-        observations=conversion.observations,
-        kinds=conversion.observed_by,
-        test=conversion.test,
+    parser.add_argument(
+        "--seed", type=int, default=1, metavar="S", help="draws all that is drawn (default: 1)"
     )
+    parser.add_argument(
+        "--replay", type=Path, metavar="FILE", help="only the history in this file, as it was told"
+    )
+    return parser
 
 
-def read(facts: Iterable[AnyFact], catalogs: Mapping[int, Catalog]) -> list[Expected]:
-    """What the naive reading makes of all facts of a random identifier."""
-    visits, said = _apart(facts)
-    return expect([visit_of(one) for one in visits], [statement_of(one) for one in said], catalogs)
+def compared(seed: int, count: int, reached: Reached) -> Iterator[tuple[History, list[str]]]:
+    """The histories of which decide says something else than the naive reading, and how."""
+    with Progress("decided", count) as progress:
+        for number in range(count):
+            history = invented.history(f"{seed}/{number}")
+            wanted = agreement.naive(history)
+            reached.count(history, wanted)
+            if lines := agreement.differences(agreement.decided(history), wanted):
+                yield history, lines
+            progress.show(number + 1)
 
 
-def truths(told: Iterable[Told], catalogs: Mapping[int, Catalog]) -> Iterator[Truth]:
-    """What must stand, of what the naive reading can be asked about: see `is_told`."""
-    for each in told:
-        found = read(each.facts, catalogs) if each.is_random else _of_affiliate(each, catalogs)
-        for expected in found:
-            yield truth(each.identifier, expected, 0)
+def through_batch(seed: int, count: int) -> Iterator[tuple[History, list[str]]]:
+    """The same of what the batch says in the end."""
+    with Progress("through the batch", count) as progress:
+        for start in range(0, count, batched.TOGETHER):
+            numbers = range(start, min(start + batched.TOGETHER, count))
+            histories = [invented.history(f"{seed}/{number}") for number in numbers]
+            yield from batched.disagreements(histories, f"{seed}/{start}")
+            progress.show(numbers[-1] + 1)
 
 
-def is_told(identifier: str, number: str) -> bool:
-    """Whether the truths say all of a conversion: of a random identifier, or an affiliate's order."""
-    return identifier[0] != "d" and bool(identifier[0] != "a" or number)
+def _tell(history: History, lines: Sequence[str], *, of_batch: bool = False) -> None:
+    """The least of it that still differs, and how to play it again."""
+    if not of_batch:
+        history = agreement.least(history, lambda fewer: bool(agreement.disagreement(fewer)))
+        lines = agreement.disagreement(history)
+    for line in lines:
+        say(f"  {line}")
+    say(f"  {replayed.written(history).decode()}")
 
 
-def _of_affiliate(told: Told, catalogs: Mapping[int, Catalog]) -> Iterator[Expected]:
-    """An affiliate's order is as if it alone had been stated, of the last click before it."""
-    visits, said = _apart(told.facts)
-    orders: dict[str, list[Pixel | Postback | Adjustment]] = defaultdict(list)
-    for statement in said:
-        orders[statement.conversion_unique_id].append(statement)
-    for number, stated in orders.items():
-        if is_told(told.identifier, number):
-            own = [visit_of(one) for one in _last_before(visits, min(stated, key=_received))]
-            yield from expect(own, [statement_of(one) for one in stated], catalogs)
+def _replayed(path: Path) -> int:
+    lines = agreement.disagreement(replayed.read(path.read_bytes()))
+    for line in lines:
+        say(line)
+    say("they differ" if lines else "both readings agree")
+    return 1 if lines else 0
 
 
-def _last_before(
-    visits: Sequence[Click | Impression], made: Pixel | Postback | Adjustment
-) -> list[Click | Impression]:
-    limit_ms = times.to_ms(made.occurred_at) + GRACE_MS
-    before = [one for one in visits if times.to_ms(one.occurred_at) <= limit_ms]
-    return [max(before, key=lambda one: (one.occurred_at, *_received(one)))] if before else []
-
-
-def _received(fact: AnyFact) -> tuple[str, int]:
-    return fact.received_at, int(fact.receipt_id.rpartition("-")[2])
-
-
-def _apart(
-    facts: Iterable[AnyFact],
-) -> tuple[list[Click | Impression], list[Pixel | Postback | Adjustment]]:
-    visits: list[Click | Impression] = []
-    said: list[Pixel | Postback | Adjustment] = []
-    for fact in facts:
-        if isinstance(fact, Click | Impression):
-            visits.append(fact)
-        else:
-            said.append(fact)
-    return visits, [one for one in said if not _is_said_before(one, said)]
-
-
-def _is_said_before(fact: Pixel | Postback | Adjustment, said: Iterable[AnyFact]) -> bool:
-    """Whether the network said the same earlier, under the same key of its own."""
-    if not isinstance(fact, Adjustment) or not fact.key:
-        return False
-    same = [one for one in said if isinstance(one, Adjustment) and one.key == fact.key]
-    return fact.receipt_id != min(same, key=_received).receipt_id
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,7 +1,7 @@
 """What people and shops do in a simulation: outcome classes with their shares, and the plan they give.
 
 A plan is a function of seed, number and catalog: the same three give the same journeys. Nothing here says how
-a journey ends; that is proof/expected.py's affair.
+a journey ends; that is proof/expected's affair.
 """
 
 import random

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from proof.expected import Expected, Statement, Visit, expect
+from proof.expected import Expected, Statement, Visit, at_the_edge, expect
+from proof.truth import Truth, truth
 from schemas.catalog import Advertiser, Affiliate, Catalog, Goal, Network, Offer, Permission, Price, Term
 from schemas.money import Rate
 
@@ -46,6 +47,8 @@ def catalog(goal: dict[str, Any] | None = None, **offer: Any) -> dict[int, Catal
 def said(kind: Any = "postback", after_ms: int = MINUTE_MS, **stated: Any) -> Statement:
     at_ms = T0 + after_ms
     whole = {"receipt": f"r{after_ms:09d}", "received_ms": at_ms, "occurred_ms": at_ms, "catalog_version": 1}
+    if "goal" in stated:
+        stated["goal_id"] = at_the_edge(catalog()[1], stated.get("offer_id", 0), stated["goal"])
     return Statement(**{"kind": kind, "amount": Decimal(100), **whole, **stated})
 
 
@@ -60,9 +63,10 @@ def outcomes(statements: list[Statement], **goal: Any) -> list[tuple[str, str, i
 
 
 def test_a_sale_is_approved_and_paid() -> None:
-    assert one([said(number="A")]) == Expected(
+    assert truth("06cv", one([said(number="A")]), 0) == Truth(
+        transaction_id="06cv",
         goal_id=0,
-        number="A",
+        conversion_unique_id="A",
         status="approved",
         reason=0,
         affiliate_id=42,
@@ -72,7 +76,6 @@ def test_a_sale_is_approved_and_paid() -> None:
         revenue_currency="USD",
         observations=1,
         kinds=("postback",),
-        test=False,
     )
 
 
@@ -134,7 +137,7 @@ def test_the_latest_word_of_the_most_trusted_kind_is_the_status() -> None:
 
 def test_proof_is_more_trusted_than_time() -> None:
     told = [
-        said(after_ms=1, number="A", status="rejected", proven=True),
+        said(after_ms=1, number="A", status="rejected", proven_by="token", proven_for=(1,)),
         said(after_ms=2, number="A", status="approved"),
     ]
     assert outcomes(told) == [("A", "rejected", 221, 2)]

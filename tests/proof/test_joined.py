@@ -5,7 +5,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from proof import histories, joined, readings
+from proof import expected, histories, joined
 from proof.histories import Histories, Told
 from proof.joined import Outcome, Standing
 from schemas import times
@@ -39,7 +39,7 @@ TOLD = Histories({NAME: Told(NAME, FACTS, is_random=True)}, FACTS)
 
 
 def conversion(**changed: object) -> Conversion:
-    (one,) = readings.read(FACTS, CATALOGS)
+    (one,) = expected.read(FACTS, CATALOGS)
     given: dict[str, object] = {
         "conversion_id": "c1",
         "occurred_at": AT,

@@ -1,0 +1,162 @@
+"""Invented histories through the joiner's batch and a real state: in any order that the promises allow.
+
+Facts reach the log within the lateness bound, mixed, some of them again; batches are cut anywhere; the state
+is closed and opened, or lost and filled again from the logs; known cases are decided again.
+"""
+
+import random
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from proof.agreement import differences, naive, summed_up, versions_of
+from proof.expected import Expected
+from proof.invented import History
+from schemas import catalog_versions, facts, times
+from schemas.decisions import Case
+from schemas.facts import AnyFact
+from schemas.topics import DAY_MS, LATENESS_DAYS
+from service.kafka import Record
+from streams.batch import Batch
+from streams.decide import Decision, decide_transaction
+from streams.state import Partition
+from streams.store import Store
+
+TOGETHER: Final = 40  # histories whose facts are mixed
+LATE_MS: Final = (0, 0, 0, 1_000, 3_600_000, DAY_MS, LATENESS_DAYS * DAY_MS)
+MOST_AT_ONCE: Final = 30  # facts of a batch
+
+
+def disagreements(histories: Sequence[History], seed: str) -> Iterator[tuple[History, list[str]]]:
+    """Those of which the batch's last cases, or their versions, are not as they must be."""
+    chance = random.Random(seed)
+    with tempfile.TemporaryDirectory(prefix="roundtrip-readings-") as directory:
+        worker = _Worker(Path(directory), histories)
+        for some in _cut(_shipped(histories, chance), chance):
+            worker.absorb(some)
+            happens = chance.random()
+            if happens < 0.1:  # noqa: PLR2004  now and then
+                worker.restart()
+            elif happens < 0.13:  # noqa: PLR2004
+                worker.lose_and_restore()
+        worker.close()
+    for history in histories:
+        found = worker.outcome(history.identifier)
+        lines = differences(found, naive(history)) + worker.faults.get(history.identifier, [])
+        if lines:
+            yield history, lines
+
+
+def _shipped(histories: Sequence[History], chance: random.Random) -> list[AnyFact]:
+    """All facts in the order of their arrival: each within the lateness bound, some twice."""
+    arrivals = [
+        (times.to_ms(fact.received_at) + chance.choice(LATE_MS), chance.random(), fact)
+        for history in histories
+        for fact in history.facts
+    ]
+    again = [(at_ms + chance.choice(LATE_MS), chance.random(), fact) for at_ms, _, fact in arrivals]
+    arrivals += [each for each in again if chance.random() < 0.1]  # noqa: PLR2004
+    return [fact for _, _, fact in sorted(arrivals, key=lambda each: each[:2])]
+
+
+def _cut(shipped: Sequence[AnyFact], chance: random.Random) -> Iterator[Sequence[AnyFact]]:
+    start = 0
+    while start < len(shipped):
+        end = start + chance.randint(1, MOST_AT_ONCE)
+        yield shipped[start:end]
+        start = end
+
+
+class _Worker:
+    """One partition's state, and the log of the cases that it sent. faults: of versions, by identifier."""
+
+    def __init__(self, directory: Path, histories: Sequence[History]) -> None:
+        self._directory = directory
+        self._stores = 0
+        self._versions: dict[str, catalog_versions.History] = {
+            each.identifier: versions_of(each) for each in histories
+        }
+        self._known: list[AnyFact] = []
+        self._log: list[Record] = []
+        self._last: dict[bytes, Case] = {}
+        self.faults: dict[str, list[str]] = defaultdict(list)
+        self._store, self._state = self._opened()
+
+    def absorb(self, some: Sequence[AnyFact]) -> None:
+        self._known += some
+        self._batch(some)
+
+    def restart(self) -> None:
+        self._state.close()
+        self._state = self._store.open(0)
+
+    def lose_and_restore(self) -> None:
+        """Another state, filled from the logs as a restore does; what it left waiting is decided."""
+        self._state.close()
+        self._store, self._state = self._opened()
+        batch = Batch(self._state, self._decide, 0, silent=True)
+        batch.take_cases(self._log)
+        self._apply(batch)
+        self._batch(self._known, silent=True)
+        while waiting := [bundle for _, bundle in self._state.waiting(b"\x00", 1_000)]:
+            batch = Batch(self._state, self._decide, 0)
+            batch.resume(waiting)
+            self._apply(batch)
+
+    def close(self) -> None:
+        self._state.close()
+
+    def outcome(self, identifier: str) -> list[Expected]:
+        """The conversions of its cases as they stand."""
+        return [
+            summed_up(one, case.goal_id, case.number)
+            for case in self._last.values()
+            if case.transaction_id == identifier
+            for one in case.conversions
+        ]
+
+    def _opened(self) -> tuple[Store, Partition]:
+        self._stores += 1
+        store = Store(self._directory / str(self._stores))
+        return store, store.open(0)
+
+    def _decide(self, known: Sequence[AnyFact]) -> Decision:
+        return decide_transaction(known, self._versions[known[0].transaction_id])
+
+    def _batch(self, some: Sequence[AnyFact], *, silent: bool = False) -> None:
+        batch = Batch(self._state, self._decide, 0, silent=silent)
+        batch.absorb([_record(fact) for fact in some])
+        self._apply(batch)
+
+    def _apply(self, batch: Batch) -> None:
+        self._state.apply(batch.changes)
+        self._state.sent()
+        for each in batch.changes.outbox:
+            if each.topic == "conversions":
+                self._take(Record("conversions", 0, 0, 0, each.key, each.value))
+
+    def _take(self, record: Record) -> None:
+        """A version is greater where the content is another, and the same where it is the same."""
+        self._log.append(record)
+        case = msgspec.json.decode(record.value, type=Case)
+        before = self._last.get(record.key)
+        if before is not None:
+            same = _content(case) == _content(before)
+            if case.version != before.version if same else case.version <= before.version:
+                line = f"{record.key.decode()}: version {case.version} after {before.version}, same: {same}"
+                self.faults[case.transaction_id].append(line)
+        self._last[record.key] = case
+
+
+def _content(case: Case) -> Case:
+    return msgspec.structs.replace(case, version=0, decided_at="")
+
+
+def _record(fact: AnyFact) -> Record:
+    topic = facts.TOPIC_OF[type(fact)]
+    at_ms = times.to_ms(fact.received_at)
+    return Record(topic, 0, 0, at_ms, fact.transaction_id.encode(), facts.encode(fact))
