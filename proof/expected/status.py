@@ -95,6 +95,8 @@ def _by_network(scene: Scene) -> Iterator[Verdict]:
     """The network's own word, unless nobody can tell what it means."""
     words = [one.said for one in scene.speaking if one.said.kind == "adjustment" and one.said.status]
     if words and not scene.group.ambiguous:
+        if words[-1].status == "approved" and scene.lacking:
+            yield "pending", scene.lacking
         yield words[-1].status, _reason_of(words[-1])
 
 
