@@ -59,6 +59,15 @@ id = 44
 name = "A gold partner"
 tier = "gold"
 
+[[affiliates]]
+id = 45
+name = "Wants each amount"
+
+[[affiliates.postbacks]]
+url = "{tracker}/cb?cid={{aff_click_id}}&sum={{payout}}&status={{status}}"
+on = ["approved"]
+amounts = true
+
 [[offers]]
 id = 19
 advertiser_id = 1
@@ -176,13 +185,84 @@ name = "sale"
 payout = {{ percent = "8" }}
 revenue = {{ percent = "10" }}
 currency = "USD"
+
+[[offers]]
+id = 24
+advertiser_id = 1
+name = "Seen ads"
+url = "{shop}/none/cookiepixel/landing?tid={{transaction_id}}"
+
+[[offers.goals]]
+id = 0
+name = "sale"
+payout = {{ percent = "8" }}
+revenue = {{ percent = "10" }}
+currency = "USD"
+
+[[offers]]
+id = 25
+advertiser_id = 2
+name = "By token"
+url = "{shop}/none/nothing/landing?tid={{transaction_id}}"
+proof = "token"
+
+[[offers.goals]]
+id = 0
+name = "sale"
+payout = {{ percent = "8" }}
+revenue = {{ percent = "10" }}
+currency = "USD"
+
+[[offers]]
+id = 26
+advertiser_id = 1
+name = "To be paused"
+status = "active"
+url = "{shop}/none/nothing/landing?tid={{transaction_id}}"
+fallback_url = "{shop}/none/nothing/landing?paused=1&tid={{transaction_id}}"
+
+[[offers.goals]]
+id = 0
+name = "sale"
+payout = {{ percent = "8" }}
+revenue = {{ percent = "10" }}
+currency = "USD"
+
+[[offers]]
+id = 27
+advertiser_id = 1
+name = "Approved by hand"
+url = "{shop}/none/nothing/landing?tid={{transaction_id}}"
+
+[[offers.goals]]
+id = 0
+name = "sale"
+payout = {{ percent = "8" }}
+revenue = {{ percent = "10" }}
+currency = "USD"
+approval = "manual"
+
+[[offers]]
+id = 28
+advertiser_id = 1
+name = "By postback alone"
+url = "{shop}/none/nothing/landing?tid={{transaction_id}}"
+tracking = ["postback"]
+
+[[offers.goals]]
+id = 0
+name = "sale"
+payout = {{ percent = "8" }}
+revenue = {{ percent = "10" }}
+currency = "USD"
 """
 
 
 class World(msgspec.Struct):
-    """Everybody who takes part; `edge` is the collector as a browser names it."""
+    """Everybody who takes part; `edge` is the collector as a browser names it. catalog: the file in force."""
 
     stack: OwnStack
+    catalog: Path
     shop: Shop
     affiliate: Affiliate
     warehouse: Warehouse
@@ -219,7 +299,7 @@ async def world(
         catalog.write_text(CATALOG.format(**addresses, secret=secret), "utf-8")
         stack = own_stack(catalog)
         shop.edge_url = stack.addresses.collector
-        yield World(stack, shop, affiliate, Warehouse(ClickHouse(stack.settings)), http)
+        yield World(stack, catalog, shop, affiliate, Warehouse(ClickHouse(stack.settings)), http)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -1,8 +1,15 @@
-"""A click of the blog and what the shop's server says of it, without a browser."""
+"""A click of the blog and what the shop's server and the network say of it, without a browser."""
 
+import asyncio
+import secrets
+import time
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import roundtrip
+from schemas import facts, times, transaction_id
+from service.kafka import Producer
+from service.keys import keyring
 from tests.stories.conftest import BLOG, OFFER, World
 
 
@@ -31,3 +38,42 @@ async def standing(world: World, transaction: str, observations: int) -> list[di
         transaction, lambda rows: sum(row["observations"] for row in rows) == observations
     )
     return sorted(rows, key=lambda row: (row["test"], row["conversion_unique_id"]))
+
+
+async def shipped(world: World, kind: type[facts.Click] | type[facts.Impression], age_s: int) -> str:
+    """The transaction of a visit of so long ago, as the edge that accepted it then ships it now."""
+    then_ms = int(time.time() - age_s) * 1000
+    transaction = transaction_id.make(
+        keyring(world.stack.settings.keys_path), then_ms, secrets.token_bytes(transaction_id.RANDOM_BYTES)
+    )
+    visit = kind(
+        receipt_id=f"{'0' * 15}{secrets.randbelow(10**8):08}-1",
+        transaction_id=transaction,
+        received_at=times.from_ms(then_ms),
+        occurred_at=times.from_ms(then_ms),
+        edge="cut-off",
+        catalog_version=1,
+        offer_id=OFFER,
+        affiliate_id=BLOG,
+        advertiser_id=1,
+    )
+    producer = Producer(world.stack.settings)
+    topic = "clicks" if kind is facts.Click else "impressions"
+    await producer.send(topic, transaction.encode(), facts.encode(visit))
+    await producer.close()
+    return transaction
+
+
+async def verdict(world: World, transaction: str, status: str, reason: int) -> dict[str, Any]:
+    """Its only conversion, once it has this status for this reason."""
+    (row,) = await world.conversions(
+        transaction, lambda rows: [(row["status"], row["reason"]) for row in rows] == [(status, reason)]
+    )
+    found: dict[str, Any] = row
+    return found
+
+
+async def command(world: World, *words: object) -> int:
+    """The exit code of a command of the network's staff."""
+    given = [*map(str, words), "--dir", str(world.stack.directory)]
+    return await asyncio.to_thread(roundtrip.main, given)

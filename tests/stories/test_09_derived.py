@@ -33,6 +33,19 @@ async def test_an_address_typed_twice_is_one_customer_and_lies_nowhere(world: Wo
     assert (row["affiliate_id"], row["aff_sub"], str(row["payout"])) == (BLOG, "nine", PAYOUT + "0000")
 
 
+async def test_a_customer_is_known_by_user_name_and_address_too(world: World) -> None:
+    known = {"user_name": f"  {NAME.upper()} ", "offer_id": BY_NAME_AND_ADDRESS}
+    at_home = {"X-Forwarded-For": ADDRESS}  # by the proxy before the collector
+    assert await said(world, "/click", at_home, **known, aff_id=BLOG, aff_sub="nine too") == 302
+    sold = {**known, "user_name": NAME.lower(), "ip": ADDRESS, "order_id": "NINE-2"}
+    assert await said(world, "/postback", **sold, amount="100.00") == 200
+    (row,) = await world.warehouse.until(
+        approved(1), "SELECT * FROM conversions WHERE conversion_unique_id = 'NINE-2'"
+    )
+    assert kind(row["transaction_id"]) is Kind.DERIVED
+    assert (row["affiliate_id"], row["aff_sub"], str(row["payout"])) == (BLOG, "nine too", PAYOUT + "0000")
+
+
 async def test_what_is_personal_is_found_nowhere_in_the_stack(world: World) -> None:
     control = await flooded(world)
     await world.warehouse.until(
@@ -50,11 +63,11 @@ async def test_what_is_personal_is_found_nowhere_in_the_stack(world: World) -> N
     assert [each for each in found if each[1] != control.encode()] == []
 
 
-async def said(world: World, path: str, **query: object) -> int:
+async def said(world: World, path: str, more: dict[str, str] | None = None, /, **query: object) -> int:
     """The status of a request as an advertiser's server or page sends it, from a page that tells too much."""
     page = f"https://shop.example/thanks?mail={E_MAIL}&n={quote(NAME)}&i={ADDRESS}"
     url = f"{world.stack.addresses.collector}{path}?{urlencode(query)}"
-    headers = {"Referer": page, "Cookie": f"mail={E_MAIL}; name={quote(NAME)}"}
+    headers = {"Referer": page, "Cookie": f"mail={E_MAIL}; name={quote(NAME)}", **(more or {})}
     async with world.http.get(url, headers=headers, allow_redirects=False) as answer:
         return answer.status
 

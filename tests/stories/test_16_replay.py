@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import roundtrip
+from console.reports import REPORTS
 from tests.stories.conftest import World
 from tests.stories.stating import clicked, standing, stated
 
@@ -27,12 +28,15 @@ async def test_a_day_that_is_shipped_again_changes_no_figure(
         transaction = await clicked(world, source="replayed")
         await stated(world, transaction, order_id=f"R-{number}", amount="50.00")
         await standing(world, transaction, 1)
-    before = figures(world)
+    before, shown = figures(world), reports(world, capsys)
+    with_rows = {name for name, text in shown.items() if text.count("\n") > 1}
+    assert with_rows >= {"offers", "affiliates", "hours", "days", "conversions", "clicks"}
 
     assert await asyncio.to_thread(replay, world) == 0
     await all_read(world, capsys)
 
     assert figures(world) == before
+    assert reports(world, capsys) == shown
 
 
 def replay(world: World) -> int:
@@ -42,6 +46,17 @@ def replay(world: World) -> int:
 
 def figures(world: World) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     return world.warehouse.rows(FIGURES), world.warehouse.rows(ROWS)
+
+
+def reports(world: World, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    """Every report as it is shown, by name."""
+    found = {}
+    for name in REPORTS:
+        capsys.readouterr()
+        words = ["report", name, "--format", "csv", "--dir", str(world.stack.directory)]
+        assert roundtrip.main(words) == 0
+        found[name] = capsys.readouterr().out
+    return found
 
 
 async def all_read(world: World, capsys: pytest.CaptureFixture[str]) -> None:
