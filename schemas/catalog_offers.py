@@ -99,7 +99,7 @@ class Goal(Entry, frozen=True, kw_only=True):
         """The revenue's currency."""
         return self.revenue_currency or self.currency
 
-    @property
+    @cached_property
     def dedupe_window_ms(self) -> int:
         """`dedupe_window` in milliseconds."""
         return durations.to_ms(self.dedupe_window)
@@ -127,17 +127,17 @@ class Offer(Entry, frozen=True, kw_only=True):
     bots: Literal["pending", "count"] = "pending"
     goals: tuple[Goal, ...] = ()
 
-    @property
+    @cached_property
     def click_window_ms(self) -> int:
         """`click_window` in milliseconds."""
         return durations.to_ms(self.click_window)
 
-    @property
+    @cached_property
     def view_window_ms(self) -> int:
         """`view_window` in milliseconds."""
         return durations.to_ms(self.view_window)
 
-    @property
+    @cached_property
     def min_time_ms(self) -> int:
         """`min_time` in milliseconds."""
         return durations.to_ms(self.min_time)

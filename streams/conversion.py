@@ -36,6 +36,7 @@ SPOKEN_BY_ALL: Final = ("status", "sale_amount", "sale_currency")  # what is tol
 SPOKEN: Final = (*SPOKEN_BY_ALL, "payout", "revenue")
 FROM_STATEMENTS: Final = ("promo_code", "adv_sub", "adv_sub2", "adv_sub3", "adv_sub4", "adv_sub5")
 _of_observation: Final = attrgetter(*FROM_STATEMENTS)
+_NOTHING: Final = ("",) * len(FROM_STATEMENTS)
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,6 +121,10 @@ def _sale(ranked: Sequence[AnyStatement], setting: Setting, day: str) -> Sale:
     currency = by.sale_currency if by else ""
     if amount is not None and not currency and setting.goal:
         currency = setting.goal.paid_in
+    if ranked[0].kind != "adjustment":
+        return Sale(
+            amount, currency, day
+        )  # what is owed states the network alone, and it outranks all others
     return Sale(amount, currency, day, said_amount(ranked, "payout"), said_amount(ranked, "revenue"))
 
 
@@ -227,7 +232,7 @@ def _said(ranked: Sequence[AnyStatement]) -> dict[str, str]:
     """Of FROM_STATEMENTS those that anybody states, as the first says who does."""
     found: dict[str, str] = {}
     for one in reversed(ranked):
-        if one.kind != "adjustment" and any(values := _of_observation(one)):
+        if one.kind != "adjustment" and (values := _of_observation(one)) != _NOTHING:
             found.update(compress(zip(FROM_STATEMENTS, values, strict=True), values))
     return found
 
@@ -246,8 +251,8 @@ def _explained(case: Case, group: Group, ranked: Sequence[AnyStatement]) -> dict
     found: dict[str, Any] = {}
     if len(ranked) > 1 or ranked[0].kind == "adjustment":
         fields = SPOKEN if ranked[0].kind == "adjustment" else SPOKEN_BY_ALL
-        speakers = [(field, _speaker(ranked, field)) for field in fields]
-        found["spoke"] = tuple([f"{field} {by.receipt_id}" for field, by in speakers if by])
+        spoke = [f"{field} {by.receipt_id}" for field in fields if (by := _speaker(ranked, field))]
+        found["spoke"] = tuple(spoke)
     if group.shown:
         found["unheard"] = tuple(f"{one.receipt_id}: {_why_unheard(case, one)}" for one in group.shown)
     return found

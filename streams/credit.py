@@ -79,15 +79,15 @@ class Credit(msgspec.Struct, frozen=True):
     outside: Reason
 
 
-def visits_of(transaction_id: str, facts: Sequence[AnyFact]) -> Visits | OwnVisits | SharedVisits:
-    """The transaction's visits, of facts in the order of receipt."""
-    clicks = [fact for fact in facts if type(fact) is Click]
-    impressions = [fact for fact in facts if type(fact) is Impression]
+def visits_of(
+    transaction_id: str, clicks: Sequence[Click], impressions: Sequence[Impression]
+) -> Visits | OwnVisits | SharedVisits:
+    """The transaction's visits, which come in the order of receipt."""
     if kind(transaction_id) in (Kind.DERIVED, Kind.AFFILIATE):
         return SharedVisits(tuple(sorted(clicks, key=moment)), tuple(sorted(impressions, key=moment)))
     if len(clicks) > 1 or len(impressions) > 1:
         return OwnVisits(sorted(clicks, key=_occurred), sorted(impressions, key=_occurred))
-    return Visits(next(iter(clicks), None), next(iter(impressions), None))
+    return Visits(clicks[0] if clicks else None, impressions[0] if impressions else None)
 
 
 def _occurred(fact: AnyFact) -> str:

@@ -57,36 +57,15 @@ class Decision(msgspec.Struct, frozen=True):
 
 def decide_transaction(facts: Sequence[AnyFact], history: History) -> Decision:
     """All conversions of one transaction; CatalogMissing where a version is lacking that a rule reads."""
-    received = _distinct(facts)
+    transaction = transaction_of(facts, history)
     decision = Decision({}, {}, [], {})
-    if any(map(makes, received)):
-        transaction = transaction_of(received, history)
-        for goal_id, statements in transaction.by_goal(received).items():
+    if any(map(makes, transaction.statements)):
+        for goal_id, statements in transaction.by_goal().items():
             rows = []
             for alike in _apart(statements):
                 rows += _decide(transaction, goal_id, alike, decision.late)
             _add(decision, goal_id, rows)
     return decision
-
-
-def _distinct(facts: Sequence[AnyFact]) -> list[AnyFact]:
-    """In the order of receipt; of two under one receipt, which no edge of ours gives, the first.
-
-    So of several adjustments under one key: the network's file was applied again.
-    """
-    found: list[AnyFact] = []
-    receipts: set[str] = set()
-    keys: set[str] = set()
-    for fact in in_order(facts):
-        if fact.receipt_id in receipts:
-            continue
-        receipts.add(fact.receipt_id)
-        if type(fact) is Adjustment and fact.key:
-            if fact.key in keys:
-                continue
-            keys.add(fact.key)
-        found.append(fact)
-    return found
 
 
 def _apart(statements: list[AnyStatement]) -> list[list[AnyStatement]]:
@@ -106,14 +85,12 @@ def _decide(
     adjustments: list[Adjustment] = []
     if len(observations) < len(statements):
         adjustments = [one for one in statements if one.kind == "adjustment" and not makes(one)]
+    heard: list[AnyStatement] = []
+    barred: list[AnyStatement] = []
+    for one in observations:
+        (barred if one.receipt_id in objections else heard).append(transaction.weighed(one))
     whole = Share(
-        heard=within_limit(
-            [transaction.weighed(one) for one in observations if one.receipt_id not in objections]
-        ),
-        barred=within_limit(
-            [transaction.weighed(one) for one in observations if one.receipt_id in objections]
-        ),
-        adjustments=within_limit(adjustments),
+        heard=within_limit(heard), barred=within_limit(barred), adjustments=within_limit(adjustments)
     )
     is_cut = len(whole.heard) + len(whole.barred) + len(whole.adjustments) < len(statements)
     is_persons = kind(transaction.transaction_id) is Kind.DERIVED

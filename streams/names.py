@@ -19,13 +19,13 @@ def conversion_id(transaction_id: str, goal_id: int, group: Group, *, click: str
     person's a once goal counts once for each click, whose receipt is a part of the name; before it is known,
     the first statement's.
     """
-    case = (transaction_id, str(goal_id), *(("test",) if test else ()))
+    case = _case(transaction_id, goal_id, test=test)
     whose = kind(transaction_id)
     if group.place == "counts" and whose is Kind.DERIVED:
-        return digest(*case, f"c:{click}" if click else _by_receipt(group.statements[0].receipt_id))
+        return digest(case, f"c:{click}" if click else _by_receipt(group.statements[0].receipt_id))
     if group.place == "counts" and whose is not Kind.AFFILIATE:
-        return digest(*case)
-    return digest(*case, f"u:{group.number}" if group.number else _by_receipt(group.statements[0].receipt_id))
+        return digest(case)
+    return digest(case, f"u:{group.number}" if group.number else _by_receipt(group.statements[0].receipt_id))
 
 
 def case_number(conversion: Conversion) -> str:
@@ -40,9 +40,14 @@ def absorbed(transaction_id: str, goal_id: int, group: Group, *, test: bool) -> 
     """The IDs under which parts of a numbered conversion may have been known before the number came."""
     if group.place != "separate" or not group.number:
         return ()
-    case = (transaction_id, str(goal_id), *(("test",) if test else ()))
+    case = _case(transaction_id, goal_id, test=test)
     bare = [one.receipt_id for one in group.statements if not one.conversion_unique_id]
-    return tuple(sorted(digest(*case, _by_receipt(receipt)) for receipt in bare))
+    return tuple(sorted(digest(case, _by_receipt(receipt)) for receipt in bare))
+
+
+def _case(transaction_id: str, goal_id: int, *, test: bool) -> str:
+    """What the names of all conversions of a case begin with."""
+    return f"{transaction_id}|{goal_id}|test" if test else f"{transaction_id}|{goal_id}"
 
 
 def _by_receipt(receipt_id: str) -> str:

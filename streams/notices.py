@@ -40,13 +40,14 @@ def notices(story: Story) -> list[Notice]:
         for postback in affiliate.postbacks
         if conversion.status in postback.on and postback.wants(conversion.offer_id, story.goal_id)
     ]
-    return list({notice.notice_id: notice for notice in due}.values())
+    return list({notice.notice_id: notice for notice in due}.values()) if len(due) > 1 else due
 
 
 def notice_id(conversion_id: str, subscription: str, status: str, amount: Decimal | None) -> str:
     """What a notice is known by; amount: the payout where changed ones are subscribed to."""
-    key = [conversion_id, subscription, status]
-    return digest(*key) if amount is None else digest(*key, f"{amount:f}")
+    if amount is None:
+        return digest(conversion_id, subscription, status)
+    return digest(conversion_id, subscription, status, f"{amount:f}")
 
 
 def _notice(story: Story, postback: PartnerPostback) -> Notice:
@@ -55,9 +56,8 @@ def _notice(story: Story, postback: PartnerPostback) -> Notice:
     amount = conversion.payout if postback.amounts else None
     named = notice_id(conversion.conversion_id, subscription, conversion.status, amount)
     values = {name: VALUES[name](story) for name in postback.template.names if name in VALUES}
-    values["ran"] = str(
-        int(named[:8], 16)
-    )  # differs from notice to notice, and is the same when decided again
+    if "ran" in postback.template.names:  # another for each notice, and the same when decided again
+        values["ran"] = str(int(named[:8], 16))
     return Notice(
         notice_id=named,
         transaction_id=story.transaction_id,

@@ -109,9 +109,13 @@ def _holds(term: Term, visit: Click | Impression, tier: str) -> bool:
 def _side(
     price: Price, rule: str, currency: str, sale: Sale, stated: Decimal | None, catalog: Catalog
 ) -> Side:
+    rate = ONE
     try:
-        rate = _rate(price, currency, sale, catalog)
-        nominal = _in_minor_units(_worth(price, sale, rate), currency)
+        worth = price.fixed
+        if price.percent and sale.amount:  # of an amount that nobody stated a percentage is 0
+            rate = _rate(currency, sale, catalog)
+            worth = _EXACT.add(worth, _share(sale.amount, rate, price.percent))
+        nominal = _in_minor_units(worth, currency)
         side = Side(nominal, nominal, currency, rule, rate)
     except _Untold as untold:
         side = Side(ZERO, ZERO, currency, rule, fault=untold.objection)
@@ -127,10 +131,8 @@ def _as_stated(side: Side, stated: Decimal) -> Side:
     return msgspec.structs.replace(side, owed=owed, rule="adjustment", fault=None)
 
 
-def _rate(price: Price, currency: str, sale: Sale, catalog: Catalog) -> Decimal:
-    """The rate of the sale's day; 1 where no percentage needs one."""
-    if not (price.percent and sale.amount):
-        return ONE
+def _rate(currency: str, sale: Sale, catalog: Catalog) -> Decimal:
+    """The rate of the sale's day; 1 within one currency."""
     if sale.currency == currency:
         return ONE
     rate = catalog.rates.at(sale.currency, currency, sale.day)
@@ -140,12 +142,9 @@ def _rate(price: Price, currency: str, sale: Sale, catalog: Catalog) -> Decimal:
     return rate
 
 
-def _worth(price: Price, sale: Sale, rate: Decimal) -> Decimal:
-    """The fixed sum and the percentage, exact; a percentage of an amount that nobody stated is 0."""
-    if not (price.percent and sale.amount):
-        return price.fixed
-    sale_amount = sale.amount if rate is ONE else money.product(sale.amount, rate)
-    return _EXACT.add(price.fixed, money.percent_of(sale_amount, price.percent))
+def _share(sale_amount: Decimal, rate: Decimal, percent: Decimal) -> Decimal:
+    """The percentage of what was sold, in the price's currency, exact."""
+    return money.percent_of(sale_amount if rate is ONE else money.product(sale_amount, rate), percent)
 
 
 def _in_minor_units(amount: Decimal, currency: str) -> Decimal:

@@ -7,9 +7,9 @@ import msgspec
 
 from schemas.catalog import STATUSES, Advertiser, Catalog, Goal, Offer, Status
 from schemas.catalog_versions import History
-from schemas.facts import GOAL_UNRESOLVED, AnyFact, Click, Impression, Statement
+from schemas.facts import GOAL_UNRESOLVED, AnyFact, Click, Impression
 from streams.credit import Credit, OwnVisits, SharedVisits, Visits, credit, visits_of
-from streams.merge import AnyStatement, rank, said
+from streams.merge import AnyStatement, in_order, rank, said
 from streams.permission import Objection, objection
 
 NO_CATALOG: Final = Catalog()  # of version 0: an edge accepted the fact before it knew any catalog
@@ -42,24 +42,23 @@ class Setting(msgspec.Struct, frozen=True):
 
 
 class Transaction(msgspec.Struct, frozen=True):
-    """What all cases of a transaction share."""
+    """What all cases of a transaction share. statements: in the order of receipt."""
 
     transaction_id: str
     visits: Visits | OwnVisits | SharedVisits
+    statements: Sequence[AnyStatement]
     history: History
 
-    def by_goal(self, received: Iterable[AnyFact]) -> dict[int, list[AnyStatement]]:
+    def by_goal(self) -> dict[int, list[AnyStatement]]:
         """The statements of each case, in the order of receipt."""
         found: dict[int, list[AnyStatement]] = {}
-        for fact in received:
-            if isinstance(fact, Statement):
-                found.setdefault(self.goal_id(fact), []).append(fact)
+        for one in self.statements:
+            goal_id = one.goal_id if one.goal_id != GOAL_UNRESOLVED else self._resolved(one)
+            found.setdefault(goal_id, []).append(one)
         return dict(sorted(found.items())) if len(found) > 1 else found
 
-    def goal_id(self, statement: AnyStatement) -> int:
-        """The goal as stated; a name that the edge could not resolve means a goal of the visit's offer."""
-        if statement.goal_id != GOAL_UNRESOLVED:
-            return statement.goal_id
+    def _resolved(self, statement: AnyStatement) -> int:
+        """A name that the edge could not resolve means a goal of the visit's offer."""
         offer = self.offer(self.own(statement), statement)
         found = offer.resolve_goal(statement.goal) if offer else None
         return GOAL_UNRESOLVED if found is None else found
@@ -137,10 +136,29 @@ class Transaction(msgspec.Struct, frozen=True):
         return found.catalog
 
 
-def transaction_of(received: Sequence[AnyFact], history: History) -> Transaction:
-    """The transaction of these facts, which come in the order of receipt."""
-    transaction_id = received[0].transaction_id
-    return Transaction(transaction_id, visits_of(transaction_id, received), history)
+def transaction_of(facts: Sequence[AnyFact], history: History) -> Transaction:
+    """The transaction of these facts; of two under one receipt, which no edge of ours gives, the first.
+
+    So of several adjustments under one key: the network's file was applied again.
+    """
+    clicks: list[Click] = []
+    impressions: list[Impression] = []
+    statements: list[AnyStatement] = []
+    known: set[tuple[str, str] | str] = set()
+    for fact in in_order(facts):
+        if fact.receipt_id in known:
+            continue
+        known.add(fact.receipt_id)
+        if isinstance(fact, Click):
+            clicks.append(fact)
+        elif isinstance(fact, Impression):
+            impressions.append(fact)
+        elif fact.kind != "adjustment" or not fact.key or ("key", fact.key) not in known:
+            statements.append(fact)
+            if fact.kind == "adjustment":
+                known.add(("key", fact.key))
+    transaction_id = facts[0].transaction_id if facts else ""
+    return Transaction(transaction_id, visits_of(transaction_id, clicks, impressions), statements, history)
 
 
 def version_of(visit: Click | Impression | None, statement: AnyStatement) -> int:
