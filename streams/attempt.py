@@ -101,8 +101,7 @@ class Attempts:
 
     def _told_in_all(self, bundle: Bundle, verdict: Verdict, sent: Sent) -> dict[str, bytes]:
         """What partners were told, also of conversions that have another ID now; which is kept."""
-        now = [one for case in verdict.cases.values() for one in case]
-        told = renamed.told(now, sent.cases.values(), sent.notices, self._known.state.path)
+        told = renamed.told(verdict.cases, sent.cases, sent.notices, self._known.state.path)
         new = {name: value for name, value in told.items() if name not in sent.notices}
         self._changes.notices |= {(bundle, name): value for name, value in new.items()}
         return {**sent.notices, **new}

@@ -5,7 +5,7 @@ late takes over what was another's. The affiliate was told already, under the ea
 same again. Where another affiliate has the conversion now, it was told nothing yet.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
@@ -15,7 +15,7 @@ import msgspec
 from schemas import decisions
 from schemas.decisions import ZERO, Conversion, Notice
 from streams import damage
-from streams.layout import Emitted
+from streams.layout import Bundle, Emitted
 from streams.notices import notice_id
 from streams.sending import NOT_SENT
 
@@ -42,41 +42,65 @@ _notice: Final = msgspec.json.Decoder(Notice).decode
 
 
 def told(
-    now: Iterable[Conversion], cases: Iterable[Emitted], notices: Mapping[str, bytes], path: Path
+    now: Mapping[int, Sequence[Conversion]],
+    cases: Mapping[tuple[Bundle, int], Emitted],
+    notices: Mapping[str, bytes],
+    path: Path,
 ) -> dict[str, bytes]:
     """By notice_id what counts as told of conversions, because it was told under an ID that none has now.
 
-    cases: as they were sent before; notices: what was told; both of the state at `path`.
+    now: by goal. cases: as they were sent before; notices: what was told; both of the state at `path`.
     """
-    conversions = {one.conversion_id: one for one in now}
+    names = {one.conversion_id for case in now.values() for one in case}
     by_id: dict[str, list[bytes]] = {}
     for value in notices.values():
         named = damage.read(path, _told, value).conversion_id
-        if named not in conversions:
+        if named not in names:
             by_id.setdefault(named, []).append(value)
     if not by_id:
         return {}
     found = {}
-    for earlier in (each for case in cases for each in damage.read(path, _sent, case.record).conversions):
-        heir = _heir(earlier, conversions.values()) if earlier.conversion_id in by_id else None
-        for value in by_id[earlier.conversion_id] if heir else ():
-            renamed = _renamed(damage.read(path, _notice, value), earlier, heir)
-            if renamed:
-                found[renamed.notice_id] = decisions.encode(renamed)
+    before: dict[int, list[_Earlier]] = {}
+    for (_, goal), case in cases.items():
+        before.setdefault(goal, []).extend(damage.read(path, _sent, case.record).conversions)
+    for goal, earlier in before.items():
+        present = now.get(goal, ())
+        still = _receipts(present)
+        gone = [one for one in earlier if one.conversion_id in by_id and not still.isdisjoint(one.receipts)]
+        for one, heir in _heirs(gone, _new(present, earlier)):
+            for value in by_id[one.conversion_id]:
+                if renamed := _renamed(damage.read(path, _notice, value), one, heir):
+                    found[renamed.notice_id] = decisions.encode(renamed)
     return found
 
 
-def _heir(earlier: _Earlier, now: Iterable[Conversion]) -> Conversion | None:
-    """The conversion that has most of its observations, first of all one that says so."""
-    had = set(earlier.receipts)
-    heirs = [one for one in now if not had.isdisjoint(one.receipts)]
-    claims = [(earlier.conversion_id in one.absorbs, len(had.intersection(one.receipts))) for one in heirs]
-    return heirs[claims.index(max(claims))] if heirs else None
+def _receipts(conversions: Iterable[Conversion | _Earlier]) -> set[str]:
+    return {receipt for one in conversions for receipt in one.receipts}
 
 
-def _renamed(told: Notice, earlier: _Earlier, heir: Conversion | None) -> Notice | None:
+def _new(now: Iterable[Conversion], before: Sequence[_Earlier]) -> list[Conversion]:
+    """Those that are new by their ID, but not by all of their observations."""
+    known, had = {one.conversion_id for one in before}, _receipts(before)
+    return [one for one in now if one.conversion_id not in known and not had.isdisjoint(one.receipts)]
+
+
+def _heirs(gone: Iterable[_Earlier], new: list[Conversion]) -> Iterator[tuple[_Earlier, Conversion]]:
+    """To each that is gone one of the new: what has most of its observations, first of all what says so.
+
+    Where a known one has them, another observation has moved on from there to the new one.
+    """
+    for one in sorted(gone, key=lambda each: each.conversion_id):
+        claims = [
+            (one.conversion_id in each.absorbs, len(set(one.receipts).intersection(each.receipts)))
+            for each in new
+        ]
+        if new:
+            yield one, new.pop(claims.index(max(claims)))
+
+
+def _renamed(told: Notice, earlier: _Earlier, heir: Conversion) -> Notice | None:
     """The same notice of the heir; None where another affiliate has it, or another amount was told since."""
-    if heir is None or heir.affiliate_id != told.affiliate_id:
+    if heir.affiliate_id != told.affiliate_id:
         return None
     what = told.subscription, told.status
     for amount in (None, earlier.payout):

@@ -81,6 +81,26 @@ def test_a_number_that_comes_late_is_no_second_conversion_to_the_affiliate(worke
     assert worker.told(rejected) == [(42, "rejected")]
 
 
+def test_where_a_page_moves_on_to_another_order_the_new_one_was_told_as_that_page(worker: Worker) -> None:
+    def said(number: int, after_ms: int, order: str) -> AnyFact:
+        return shop.postback(number, HOUR + after_ms, conversion_unique_id=order, **LEAD)
+
+    first, second = shop.pixel(2, HOUR, **LEAD), shop.pixel(3, HOUR + SECOND, **LEAD)
+    assert worker.told(shop.click(), first, said(5, 3 * SECOND, "B")) == [(42, "approved")]
+    assert worker.told(second) == [(42, "approved")]
+    assert worker.told(said(4, 2 * SECOND, "A")) == []
+    assert worker.told(said(6, 4 * SECOND, "C")) == [(42, "approved")]
+
+
+def test_an_order_that_is_new_is_told_though_another_is_taken_back_in_the_same_moment(worker: Worker) -> None:
+    created = shop.adjustment(2, HOUR, action="create", conversion_unique_id="A", **LEAD)
+    assert worker.told(shop.click(), created) == [(42, "approved")]
+    release = shop.adjustment(3, 2 * HOUR, action="release", conversion_unique_id="A", **LEAD)
+    assert worker.told(release, shop.postback(4, 3 * HOUR, conversion_unique_id="B", **LEAD)) == [
+        (42, "approved")
+    ]
+
+
 def test_a_click_that_comes_late_is_not_told_to_the_same_affiliate_twice(worker: Worker) -> None:
     assert worker.told(click(1, 0), order(2, 2)) == [(42, "approved")]
     assert worker.told(click(3, 1)) == []
