@@ -38,17 +38,21 @@ PROOFS: Final = ("", "", "token", "signature:k1", "allow_from")
 
 
 class History(msgspec.Struct, frozen=True, kw_only=True):
-    """What was said under one identifier, and the catalogs by their versions. settings: what these say."""
+    """What was said under one identifier, and the catalogs by their versions.
+
+    settings: what these say. seed: what draws it again.
+    """
 
     identifier: str
     facts: list[AnyFact]
     catalogs: dict[int, Catalog]
     settings: list[Settings] = []
+    seed: str = ""
 
 
 def history(seed: str) -> History:
     """A function of its seed."""
-    return _Inventor(random.Random(seed)).history()
+    return msgspec.structs.replace(_Inventor(random.Random(seed)).history(), seed=seed)
 
 
 class _Inventor:

@@ -11,12 +11,13 @@ from typing import Final
 
 from deploy.terminal import say
 from proof import agreement, batched, invented, replayed
-from proof.invented import History
+from proof.invented import CROWDED, History
 from proof.reached import ENOUGH, Reached
 from service.errors import Usage
 from service.progress import Progress
 
 SHOWN: Final = 3  # disagreements that are told whole
+MOST_SHOWN: Final = 300  # characters of a difference
 OF_BATCH: Final = 20  # of so many histories one goes through the batch, too
 
 
@@ -95,9 +96,11 @@ def _tell(history: History, lines: Sequence[str], *, of_batch: bool = False) -> 
     if not of_batch:
         history = agreement.least(history, lambda fewer: bool(agreement.disagreement(fewer)))
         lines = agreement.disagreement(history)
+    say(f"history {history.seed}:")
     for line in lines:
-        say(f"  {line}")
-    say(f"  {replayed.written(history).decode()}")
+        say(f"  {line[:MOST_SHOWN]}")
+    if len(history.facts) <= CROWDED:
+        say(f"  {replayed.written(history).decode()}")
 
 
 def _replayed(path: Path) -> int:

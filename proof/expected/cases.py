@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from proof.expected import book, buyers, credit, network
 from proof.expected.book import Catalogs
 from proof.expected.conversion import Told, conversion
-from proof.expected.identity import Goes, Group
+from proof.expected.identity import Goes, Group, limited
 from proof.expected.merge import stated_offer
 from proof.expected.permission import forbidden, trust
 from proof.expected.words import UNRESOLVED, Expected, Heard, Statement, Visit
@@ -30,7 +30,7 @@ def expect(
             for one in in_time(transaction_id, said)
         ]
         for same in _alike(heard):
-            found += _conversions(Told(transaction_id, order, catalogs), same)
+            found += _conversions(Told(transaction_id, order, catalogs), limited(same))
     return found
 
 

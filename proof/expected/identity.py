@@ -37,11 +37,22 @@ class Goes(msgspec.Struct, frozen=True, kw_only=True):
     is_status: Callable[[str], bool]
 
 
+def limited(said: Iterable[Heard]) -> list[Heard]:
+    """Of more than a case may have those that count: the most trusted, then the first received.
+
+    What has permission, what has none, and what the network states of it are counted apart.
+    """
+    kinds: tuple[list[Heard], ...] = ([], [], [])
+    for one in sorted(said, key=lambda one: (-one.trust, one.age)):
+        kinds[2 if not one.is_report else 1 if one.forbidden else 0].append(one)
+    return [one for kind in kinds for one in kind[:LIMIT]]
+
+
 def grouped(reports: Iterable[Heard], goes: Goes) -> list[Group]:
     """The conversions: made by what has permission; what has none is shown beside, or stands alone."""
     reports = sorted(reports, key=lambda one: one.age)
-    allowed = _limited([one for one in reports if not one.forbidden])
-    others = _limited([one for one in reports if one.forbidden])
+    allowed = [one for one in reports if not one.forbidden]
+    others = [one for one in reports if one.forbidden]
     join = _many if goes.many else _once
     if not allowed:
         return join(others, goes)
@@ -57,11 +68,6 @@ def grouped(reports: Iterable[Heard], goes: Goes) -> list[Group]:
     for group in more:
         group.counts = goes.many
     return groups + more
-
-
-def _limited(said: list[Heard]) -> list[Heard]:
-    """The most trusted, then first received, are those that count."""
-    return sorted(sorted(said, key=lambda one: (-one.trust, one.age))[:LIMIT], key=lambda one: one.age)
 
 
 def _numbered(said: Sequence[Heard]) -> list[Group]:
