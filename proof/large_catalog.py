@@ -56,7 +56,7 @@ def _lines(offers: int, paused: int, landing: str) -> Iterator[str]:
         yield f'hosts = ["shop{advertiser_of(n)}.example"]'
         yield f'url = "{shop}/o/{n}?tid={{transaction_id}}&s={{aff_sub}}&c={{country_code}}"'
         yield f'landing_pages = [{{ id = 1, url = "{shop}/sale/{n}?tid={{transaction_id}}" }}]'
-        yield f'fallback_url = "{shop}/"\nproof = "token"\nmin_time = "0s"'
+        yield f'fallback_url = "{shop}/?tid={{transaction_id}}"\nproof = "token"\nmin_time = "0s"'
         yield '[[offers.goals]]\nid = 0\nname = "sale"\naliases = ["purchase", "order"]'
         yield 'payout = { percent = "8" }\nrevenue = { percent = "10" }\ncurrency = "USD"\nterms = ['
         yield f'  {{ affiliate = {favourite_of(n)}, payout = {{ percent = "{OWN_PERCENT}" }} }},'
