@@ -1,5 +1,6 @@
 """Reads histories that were judged by hand: their facts, their catalogs, and what must come out of them."""
 
+import hashlib
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
@@ -224,13 +225,13 @@ def _ms(text: str) -> int:
     return sum((-1 if sign == "-" else 1) * int(count) * _UNITS_MS[unit] for sign, count, unit in parts)
 
 
-def differences(expected: Iterable[list[str]], found: Iterable[tuple[int, Conversion]]) -> list[str]:
+def differences(judged: Judged, found: Iterable[tuple[int, Conversion]], mark: int = 0) -> list[str]:
     """What was expected and did not come out, and what came out and was not expected."""
     left = list(found)
-    orders = {one.conversion_id: one.conversion_unique_id for _, one in left}
+    scene = _Scene({one.conversion_id: one.conversion_unique_id for _, one in left}, judged.facts(mark)[0])
     differ = []
-    for wanted in expected:
-        match = next((each for each in left if _is_as(wanted, *each, orders)), None)
+    for wanted in judged.expected:
+        match = next((each for each in left if scene.is_as(wanted, *each)), None)
         if match:
             left.remove(match)
         else:
@@ -238,24 +239,38 @@ def differences(expected: Iterable[list[str]], found: Iterable[tuple[int, Conver
     return differ + [f"found    {_told(*each)}" for each in left]
 
 
-def _is_as(wanted: list[str], goal: int, one: Conversion, orders: dict[str, str]) -> bool:
-    order, status, reason, *more = wanted
-    if (order.strip("-"), status, int(reason)) != (one.conversion_unique_id, one.status, one.reason):
-        return False
-    return all(_holds(*each.split("=", 1), goal, one, orders) for each in more)
+class _Scene(NamedTuple):
+    """What an expectation speaks of. orders: by conversion ID. of: any fact of the transaction."""
 
+    orders: dict[str, str]
+    of: AnyFact
 
-def _holds(name: str, text: str, goal: int, one: Conversion, orders: dict[str, str]) -> bool:
-    if name == "says":
-        return text in one.reason_detail
-    if name == "dup":
-        return orders[one.duplicate_of] == text
-    if name == "flags":
-        return ",".join(one.flags) == text
-    if name == "test":
-        return one.test is (text == "1")
-    value = goal if name == "goal" else getattr(one, _COLUMNS.get(name, name))
-    return value == Decimal(text) if isinstance(value, Decimal) else str(value) == text
+    def is_as(self, wanted: list[str], goal: int, one: Conversion) -> bool:
+        """Whether this conversion is what was wanted."""
+        order, status, reason, *more = wanted
+        if (order.strip("-"), status, int(reason)) != (one.conversion_unique_id, one.status, one.reason):
+            return False
+        return all(self._holds(*each.split("=", 1), goal, one) for each in more)
+
+    def _holds(self, name: str, text: str, goal: int, one: Conversion) -> bool:
+        special = {
+            "says": lambda: text in one.reason_detail,
+            "dup": lambda: self.orders[one.duplicate_of] == text,
+            "flags": lambda: ",".join(one.flags) == text,
+            "test": lambda: one.test is (text == "1"),
+            "id": lambda: one.conversion_id == self._id(text),
+            "absorbs": lambda: one.absorbs == tuple(sorted(map(self._id, text.split()))),
+        }
+        if name in special:
+            return special[name]()
+        value = goal if name == "goal" else getattr(one, _COLUMNS.get(name, name))
+        return value == Decimal(text) if isinstance(value, Decimal) else str(value) == text
+
+    def _id(self, parts: str) -> str:
+        """An ID out of its parts (docs/rules.md, names): `0|c:1` is of goal 0 and the click of receipt 1."""
+        epoch = self.of.receipt_id.partition("-")[0]
+        whole = re.sub(r"\b([cr]):(\d+)", rf"\1:{epoch}-\2", f"{self.of.transaction_id}|{parts}")
+        return hashlib.sha256(whole.encode()).hexdigest()[:32]
 
 
 def _told(goal: int, one: Conversion) -> str:
