@@ -38,13 +38,14 @@ def _case(number: str, one: Conversion, identifier: str) -> str:
     return names.case_number(one) if identifier[0] == "d" else number
 
 
-def versions_of(history: History) -> catalog_versions.History:
-    """Its catalogs, as a joiner has them."""
+def versions_of(history: History, newest: int = 2) -> catalog_versions.History:
+    """Its catalogs up to this version, as a joiner has them."""
     return catalog_versions.History(
         catalog_versions.CatalogVersion(
             version=number, applied_at=times.from_ms(0), applied_by="proof", catalog=catalog
         )
         for number, catalog in history.catalogs.items()
+        if number <= newest
     )
 
 

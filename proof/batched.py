@@ -1,7 +1,7 @@
 """Invented histories through the joiner's batch and a real state: in any order that the promises allow.
 
 Facts reach the log within the lateness bound, mixed, some of them again; batches are cut anywhere; the state
-is closed and opened, or lost and filled again from the logs; known cases are decided again.
+is closed and opened, or lost and filled again from the logs; the second catalog comes when half is there.
 """
 
 import random
@@ -16,7 +16,7 @@ import msgspec
 from proof.agreement import differences, naive, summed_up, versions_of
 from proof.expected import Expected
 from proof.invented import History
-from schemas import catalog_versions, facts, times
+from schemas import facts, times
 from schemas.decisions import Case
 from schemas.facts import AnyFact
 from schemas.topics import DAY_MS, LATENESS_DAYS
@@ -36,7 +36,10 @@ def disagreements(histories: Sequence[History], seed: str) -> Iterator[tuple[His
     chance = random.Random(seed)
     with tempfile.TemporaryDirectory(prefix="roundtrip-readings-") as directory:
         worker = _Worker(Path(directory), histories)
-        for some in _cut(_shipped(histories, chance), chance):
+        batches = list(_cut(_shipped(histories, chance), chance))
+        for number, some in enumerate(batches):
+            if number == len(batches) // 2:
+                worker.learn_all_catalogs()
             worker.absorb(some)
             happens = chance.random()
             if happens < 0.1:  # noqa: PLR2004  now and then
@@ -77,9 +80,8 @@ class _Worker:
     def __init__(self, directory: Path, histories: Sequence[History]) -> None:
         self._directory = directory
         self._stores = 0
-        self._versions: dict[str, catalog_versions.History] = {
-            each.identifier: versions_of(each) for each in histories
-        }
+        self._histories = histories
+        self._versions = {each.identifier: versions_of(each, newest=1) for each in histories}
         self._known: list[AnyFact] = []
         self._log: list[Record] = []
         self._last: dict[bytes, Case] = {}
@@ -89,6 +91,11 @@ class _Worker:
     def absorb(self, some: Sequence[AnyFact]) -> None:
         self._known += some
         self._batch(some)
+
+    def learn_all_catalogs(self) -> None:
+        """What waited for the second is decided."""
+        self._versions = {each.identifier: versions_of(each) for each in self._histories}
+        self._resume()
 
     def restart(self) -> None:
         self._state.close()
@@ -102,10 +109,7 @@ class _Worker:
         batch.take_cases(self._log)
         self._apply(batch)
         self._batch(self._known, silent=True)
-        while waiting := [bundle for _, bundle in self._state.waiting(b"\x00", 1_000)]:
-            batch = Batch(self._state, self._decide, 0)
-            batch.resume(waiting)
-            self._apply(batch)
+        self._resume()
 
     def close(self) -> None:
         self._state.close()
@@ -126,6 +130,13 @@ class _Worker:
 
     def _decide(self, known: Sequence[AnyFact]) -> Decision:
         return decide_transaction(known, self._versions[known[0].transaction_id])
+
+    def _resume(self) -> None:
+        """All that waits is tried once."""
+        waiting = [bundle for _, bundle in self._state.waiting(b"\x00", len(self._known) + 1)]
+        batch = Batch(self._state, self._decide, 0)
+        batch.resume(waiting)
+        self._apply(batch)
 
     def _batch(self, some: Sequence[AnyFact], *, silent: bool = False) -> None:
         batch = Batch(self._state, self._decide, 0, silent=silent)
