@@ -71,7 +71,7 @@ class Attempts:
         try:
             verdict = self._decide(whole)
             if header.told == layout.RESTORED:
-                sent = self._told_before(bundle, header, stored, told, sent)
+                sent = self._told_before(bundle, header, stored, known, told, sent)
         except CatalogMissing as missing:
             return self._set_aside(bundle, header, missing.version, again=again)
         except MemoryError:
@@ -107,17 +107,29 @@ class Attempts:
         return {**sent.notices, **new}
 
     def _told_before(
-        self, bundle: Bundle, header: Header, stored: Iterable[AnyFact], told: Carried, sent: Sent
+        self,
+        bundle: Bundle,
+        header: Header,
+        stored: Sequence[AnyFact],
+        known: Sequence[AnyFact],
+        told: Carried,
+        sent: Sent,
     ) -> Sent:
         """What was sent, with the notices that went with the cases as another sent them.
 
-        What no case names waited when the state was lost. Nobody was told of it.
+        What no case names waited when the state was lost: nobody was told of it. Where a statement of a case
+        only comes back now, nobody knows in which order partners were told: told is what was due
+        with it and without it. What was told and does not count as told is told again under the same name.
         """
-        stated = [
-            fact for fact in stored if fact.receipt_id in told.receipts and not lateness.late_by(header, fact)
-        ]
         visits = [visit for visit in told.visits if self._was_there(visit)]
-        due = self._decide([*stated, *visits]).notices if stated else ()
+        before, after = (
+            [fact for fact in some if fact.receipt_id in told.receipts and not lateness.late_by(header, fact)]
+            for some in (stored, known)
+        )
+        due = self._decide([*before, *visits]).notices if before else ()
+        if len(after) > len(before):
+            still = {notice.notice_id for notice in self._decide([*after, *visits]).notices}
+            due = [notice for notice in due if notice.notice_id in still]
         newest = max((case.version for case in sent.cases.values()), default=0)
         return Sent(sent.cases, self._sending.known(bundle, newest, due, sent.notices))
 

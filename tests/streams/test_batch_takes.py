@@ -8,7 +8,7 @@ import pytest
 
 from schemas import decisions, times
 from schemas.decisions import Case, Notice
-from schemas.facts import AnyFact
+from schemas.facts import AnyFact, Statement
 from schemas.reasons import Reason
 from schemas.topics import DAY_MS
 from service.kafka import Outgoing, Record
@@ -243,6 +243,27 @@ def test_who_was_not_told_before_the_state_was_lost_is_told(fresh: Callable[[], 
     for sent in (only_cases(absorbed(fresh(), postback())[0]), all_of_it):
         state = restored(fresh(), sent, postback())
         assert notices(absorbed(state, click())[0]) == 1
+
+
+def while_pending(known: Sequence[AnyFact]) -> Verdict:
+    """As `decide`, but nobody is told where a statement says so."""
+    verdict = decide(known)
+    if any(isinstance(fact, Statement) and fact.status == "pending" for fact in known):
+        verdict.notices.clear()
+    return verdict
+
+
+def test_what_was_never_due_is_not_told_where_a_lost_state_stops_short_of_what_the_cases_name(
+    fresh: Callable[[], Partition],
+):
+    """The group's positions were set back: the facts up to there were never all that there was."""
+    pending = postback(sequence=3, status="pending")
+    whole = [*map(record, (click(), postback(), pending))]
+    sent, _ = done(fresh(), lambda batch: batch.absorb(whole), while_pending)
+    state = restored(fresh(), sent, click(), postback())
+    rest = [*map(record, (postback(), pending))]
+    assert notices(done(state, lambda batch: batch.absorb(rest), while_pending)[0]) == 0
+    assert notices(absorbed(state, postback(sequence=4, sale_amount=60))[0]) == 1, "now it is due"
 
 
 def test_nobody_is_told_twice_though_the_click_expired_before_the_state_was_lost(
