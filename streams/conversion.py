@@ -11,7 +11,6 @@ import msgspec
 from schemas.decisions import ZERO, Conversion, Notice
 from schemas.facts import Click, Impression
 from schemas.reasons import Reason
-from schemas.transaction_id import Kind, kind
 from streams.credit import Credit
 from streams.grouping import Group
 from streams.merge import AnyStatement, order, rank, said_amount, speaker, speaker_of_currency
@@ -121,10 +120,8 @@ def _sale(ranked: Sequence[AnyStatement], setting: Setting, day: str) -> Sale:
     currency = by.sale_currency if by else ""
     if amount is not None and not currency and setting.goal:
         currency = setting.goal.paid_in
-    if ranked[0].kind != "adjustment":
-        return Sale(
-            amount, currency, day
-        )  # what is owed states the network alone, and it outranks all others
+    if ranked[0].kind != "adjustment":  # the network's word comes first, and no other states what is owed
+        return Sale(amount, currency, day)
     return Sale(amount, currency, day, said_amount(ranked, "payout"), said_amount(ranked, "revenue"))
 
 
@@ -137,7 +134,7 @@ def _evidence(
     ranked: Sequence[AnyStatement],
 ) -> Evidence:
     by = speaker(ranked, "status")
-    identifier = kind(case.transaction.transaction_id)
+    transaction = case.transaction
     return Evidence(
         group=group,
         goal_id=case.goal_id,
@@ -153,8 +150,8 @@ def _evidence(
         barred=_barred(case, group, ranked),
         at_visit=_at_visit(case, credit),
         first=case.counts.number,
-        is_shared=identifier in (Kind.DERIVED, Kind.AFFILIATE),
-        needs_number=identifier is Kind.AFFILIATE,
+        is_shared=transaction.is_shared,
+        needs_number=transaction.is_shared and not transaction.is_persons,
     )
 
 

@@ -11,7 +11,6 @@ from schemas.catalog import Offer
 from schemas.facts import AnyFact, Click, Impression, Statement
 from schemas.reasons import Reason
 from schemas.topics import CLICK_WINDOW_DAYS, DAY_MS, VIEW_WINDOW_DAYS
-from schemas.transaction_id import Kind, kind
 from streams.merge import AnyStatement
 
 UNITS_MS: Final = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000), ("ms", 1))
@@ -80,10 +79,10 @@ class Credit(msgspec.Struct, frozen=True):
 
 
 def visits_of(
-    transaction_id: str, clicks: Sequence[Click], impressions: Sequence[Impression]
+    clicks: Sequence[Click], impressions: Sequence[Impression], *, is_shared: bool
 ) -> Visits | OwnVisits | SharedVisits:
     """The transaction's visits, which come in the order of receipt."""
-    if kind(transaction_id) in (Kind.DERIVED, Kind.AFFILIATE):
+    if is_shared:
         return SharedVisits(tuple(sorted(clicks, key=moment)), tuple(sorted(impressions, key=moment)))
     if len(clicks) > 1 or len(impressions) > 1:
         return OwnVisits(sorted(clicks, key=_occurred), sorted(impressions, key=_occurred))

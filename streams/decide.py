@@ -29,7 +29,6 @@ import msgspec
 from schemas.catalog_versions import History
 from schemas.decisions import Conversion, Notice
 from schemas.facts import Adjustment, AnyFact, Click, Impression
-from schemas.transaction_id import Kind, kind
 from streams import episodes
 from streams.conversion import Case, Row, conversion_of
 from streams.episodes import Share
@@ -93,13 +92,11 @@ def _decide(
         heard=within_limit(heard), barred=within_limit(barred), adjustments=within_limit(adjustments)
     )
     is_cut = len(whole.heard) + len(whole.barred) + len(whole.adjustments) < len(statements)
-    is_persons = kind(transaction.transaction_id) is Kind.DERIVED
-    shares = _shares(transaction, goal_id, whole, late) if is_persons else [whole]
+    if not transaction.is_persons:
+        return _conversions(transaction, goal_id, whole, objections, None, is_cut=is_cut)
     rows = []
-    for share in shares:
-        rows += _conversions(
-            transaction, goal_id, share, objections, late if is_persons else None, is_cut=is_cut
-        )
+    for share in _shares(transaction, goal_id, whole, late):
+        rows += _conversions(transaction, goal_id, share, objections, late, is_cut=is_cut)
     return rows
 
 
@@ -151,8 +148,10 @@ def _conversions(
 def _add(decision: Decision, goal_id: int, rows: Sequence[Row]) -> None:
     if not rows:
         return
-    credited = {row.visit.receipt_id: row.visit for row in rows if row.visit}
-    decision.cases[goal_id] = tuple([row.conversion for row in rows])
-    decision.visits[goal_id] = tuple(in_order(credited.values()))
+    credited: dict[str, Click | Impression] = {}
     for row in rows:
         decision.notices.extend(row.notices)
+        if row.visit:
+            credited[row.visit.receipt_id] = row.visit
+    decision.cases[goal_id] = tuple([row.conversion for row in rows])
+    decision.visits[goal_id] = tuple(in_order(credited.values()))

@@ -20,11 +20,12 @@ def conversion_id(transaction_id: str, goal_id: int, group: Group, *, click: str
     the first statement's.
     """
     case = _case(transaction_id, goal_id, test=test)
-    whose = kind(transaction_id)
-    if group.place == "counts" and whose is Kind.DERIVED:
-        return digest(case, f"c:{click}" if click else _by_receipt(group.statements[0].receipt_id))
-    if group.place == "counts" and whose is not Kind.AFFILIATE:
-        return digest(case)
+    if group.place == "counts":
+        whose = kind(transaction_id)
+        if whose is Kind.DERIVED:
+            return digest(case, f"c:{click}" if click else _by_receipt(group.statements[0].receipt_id))
+        if whose is not Kind.AFFILIATE:
+            return digest(case)
     return digest(case, f"u:{group.number}" if group.number else _by_receipt(group.statements[0].receipt_id))
 
 

@@ -1,6 +1,5 @@
 """Which status a conversion has, and why: rule 7 of streams.decide. The first step to speak wins."""
 
-from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -56,11 +55,30 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
 def verdict(evidence: Evidence) -> Verdict:
     """What the first step that applies says; approved where nothing speaks against it."""
-    for step in LADDER:
-        found = step(evidence)
-        if found is not None:
-            return found
-    return APPROVED
+    return (
+        awaiting_click(evidence)
+        or stated_by_network(evidence)
+        or not_permitted(evidence)
+        or not_at_visit(evidence)
+        or unknown_offer(evidence)
+        or unknown_goal(evidence)
+        or outside_window(evidence)
+        or too_soon(evidence)
+        or ambiguous(evidence)
+        or duplicate(evidence)
+        or is_a_test(evidence)
+        or stated_rejected(evidence)
+        or number_missing(evidence)
+        or unknown_word(evidence)
+        or stated_pending(evidence)
+        or bot_click(evidence)
+        or untold_amount(evidence)
+        or unconfirmed(evidence)
+        or stated_approved(evidence)
+        or needs_approval(evidence)
+        or created(evidence)
+        or APPROVED
+    )
 
 
 def awaiting_click(evidence: Evidence) -> Verdict | None:
@@ -76,7 +94,9 @@ def awaiting_click(evidence: Evidence) -> Verdict | None:
 def stated_by_network(evidence: Evidence) -> Verdict | None:
     """The network has the last word on what it can name."""
     by = evidence.speaker
-    if not isinstance(by, Adjustment) or evidence.stated is None or evidence.group.place == "ambiguous":
+    if by is None or by.kind != "adjustment" or evidence.stated is None:
+        return None
+    if evidence.group.place == "ambiguous":
         return None
     fault = evidence.quote.fault if evidence.quote else None
     if evidence.stated == "approved" and fault:  # what cannot be told cannot be owed
@@ -213,35 +233,11 @@ def needs_approval(evidence: Evidence) -> Verdict | None:
 
 def created(evidence: Evidence) -> Verdict | None:
     """The network made it, and nobody says more: approved, and why it is there at all."""
-    by = [one for one in evidence.group.statements if isinstance(one, Adjustment)]
+    by = [one for one in evidence.group.statements if one.kind == "adjustment"]
     return _by_network("approved", by[-1]) if by else None
 
 
 APPROVED: Final = Verdict("approved", Reason.NONE, "")
-
-LADDER: Final[tuple[Callable[[Evidence], Verdict | None], ...]] = (
-    awaiting_click,
-    stated_by_network,
-    not_permitted,
-    not_at_visit,
-    unknown_offer,
-    unknown_goal,
-    outside_window,
-    too_soon,
-    ambiguous,
-    duplicate,
-    is_a_test,
-    stated_rejected,
-    number_missing,
-    unknown_word,
-    stated_pending,
-    bot_click,
-    untold_amount,
-    unconfirmed,
-    stated_approved,
-    needs_approval,
-    created,
-)
 
 
 def _by_network(status: Status, by: Adjustment) -> Verdict:

@@ -8,6 +8,7 @@ import msgspec
 from schemas.catalog import STATUSES, Advertiser, Catalog, Goal, Offer, Status
 from schemas.catalog_versions import History
 from schemas.facts import GOAL_UNRESOLVED, AnyFact, Click, Impression
+from schemas.transaction_id import Kind, kind
 from streams.credit import Credit, OwnVisits, SharedVisits, Visits, credit, visits_of
 from streams.merge import AnyStatement, in_order, rank, said
 from streams.permission import Objection, objection
@@ -42,9 +43,14 @@ class Setting(msgspec.Struct, frozen=True):
 
 
 class Transaction(msgspec.Struct, frozen=True):
-    """What all cases of a transaction share. statements: in the order of receipt."""
+    """What all cases of a transaction share. statements: in the order of receipt.
+
+    is_shared: whether many clicks may have its identifier; is_persons: whether that is derived from a person.
+    """
 
     transaction_id: str
+    is_shared: bool
+    is_persons: bool
     visits: Visits | OwnVisits | SharedVisits
     statements: Sequence[AnyStatement]
     history: History
@@ -71,7 +77,7 @@ class Transaction(msgspec.Struct, frozen=True):
         """By receipt why it may make no conversion; nothing is against the network's, and before a visit."""
         found = {}
         for made in observations:
-            own = self.own(made)
+            own = self.visits.of(made).own
             if own is None or made.kind == "adjustment":
                 continue
             catalog = self.catalog(version_of(own, made))
@@ -158,7 +164,10 @@ def transaction_of(facts: Sequence[AnyFact], history: History) -> Transaction:
             if fact.kind == "adjustment":
                 known.add(("key", fact.key))
     transaction_id = facts[0].transaction_id if facts else ""
-    return Transaction(transaction_id, visits_of(transaction_id, clicks, impressions), statements, history)
+    is_persons = kind(transaction_id) is Kind.DERIVED
+    is_shared = is_persons or kind(transaction_id) is Kind.AFFILIATE
+    visits = visits_of(clicks, impressions, is_shared=is_shared)
+    return Transaction(transaction_id, is_shared, is_persons, visits, statements, history)
 
 
 def version_of(visit: Click | Impression | None, statement: AnyStatement) -> int:

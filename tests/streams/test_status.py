@@ -9,7 +9,6 @@ import pytest
 
 from schemas.decisions import Conversion
 from schemas.reasons import Reason
-from streams.status import LADDER
 from tests.streams.facts_of_a_shop import (
     DAY,
     HOUR,
@@ -281,8 +280,3 @@ def _last(it: dict[str, Any], *, seen: bool = True) -> Conversion:
         *facts, it["kind"](4, HOUR, **wrong), goal=wrong["goal_id"], catalogs=(it["catalog"],)
     )
     return found[-1]
-
-
-def test_every_step_of_the_ladder_says_what_it_is_about():
-    assert len(LADDER) == len({step.__name__ for step in LADDER})
-    assert all(step.__doc__ for step in LADDER)
