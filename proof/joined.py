@@ -1,7 +1,7 @@
 """What joiners have said in the end, held against an undisturbed run and the naive reading of the facts."""
 
 import itertools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -234,14 +234,27 @@ def _states(told: Told) -> Iterator[list[AnyFact]]:
 
 
 def _untold(found: Outcome, plain: Outcome) -> Iterator[str]:
-    """What stands in the end was told. A duplicate need not be: who never saw it as another tells nothing."""
+    """What stands in the end was told, if need be under an ID that the conversion had before.
+
+    A duplicate need not be: who never saw it as another tells nothing.
+    """
     standing = {
         (one.conversion_id, one.status, one.affiliate_id)
         for final in plain.cases.values()
         for one in final.case.conversions
         if one.reason != Reason.DUPLICATE_CONVERSION
     }
+    names = {one.conversion_id for final in found.cases.values() for one in final.case.conversions}
+    earlier = Counter(
+        map(_said, (told for told in found.notices.values() if told.conversion_id not in names))
+    )
     for notice_id, notice in plain.notices.items():
         told = notice.conversion_id, notice.status, notice.affiliate_id
         if told in standing and notice_id not in found.notices:
-            yield f"notice missing: {notice.transaction_id} {notice.status}"
+            if not earlier[_said(notice)]:
+                yield f"notice missing: {notice.transaction_id} {notice.status}"
+            earlier[_said(notice)] -= 1
+
+
+def _said(notice: Notice) -> tuple[str, int, str, Status]:
+    return notice.transaction_id, notice.affiliate_id, notice.subscription, notice.status

@@ -160,6 +160,18 @@ def test_a_duplicate_need_not_be_told_though_it_was_another_on_the_way_undisturb
     assert list(joined._untold(stood._replace(notices={}), stood)) == [f"notice missing: {NAME} rejected"]
 
 
+def test_what_was_told_under_an_earlier_id_was_told_once() -> None:
+    """The same affiliate hears nothing again where an order number gives the conversion another ID."""
+    earlier = msgspec.structs.replace(notice(identity="n0"), conversion_id="c0")
+    found = GOOD._replace(notices={"n0": earlier})
+    assert list(joined._untold(found, GOOD)) == []
+    for other in ({"affiliate_id": 44}, {"status": "rejected"}, {"conversion_id": "c1"}):
+        told = msgspec.structs.replace(earlier, **other)
+        assert list(joined._untold(GOOD._replace(notices={"n0": told}), GOOD)) == [
+            f"notice missing: {NAME} approved"
+        ]
+
+
 def test_a_notice_of_a_state_on_the_way_is_explained() -> None:
     """Before the click had come the conversion was pending; after it, approved."""
     waited = msgspec.structs.replace(notice("pending", "n2"), affiliate_id=0)
