@@ -10,7 +10,8 @@ from proof.invented import CROWDED, History
 from schemas import catalog_versions, times
 from schemas.decisions import Conversion
 from schemas.facts import AnyFact, Statement
-from streams import expiry, layout, names
+from streams import expiry, names
+from streams.bundles import case_number
 from streams.decide import decide_transaction
 from streams.reading import may_count
 
@@ -35,7 +36,7 @@ def decided(history: History) -> list[Expected]:
 
 def _case(number: str, one: Conversion, identifier: str) -> str:
     """What tells its case apart from others of the transaction and goal."""
-    return names.case_number(one) if identifier[0] == "d" else number
+    return names.persons_case_number(one) if identifier[0] == "d" else number
 
 
 def versions_of(history: History, newest: int = 2) -> catalog_versions.History:
@@ -51,9 +52,9 @@ def versions_of(history: History, newest: int = 2) -> catalog_versions.History:
 
 def bundles(facts: Sequence[AnyFact]) -> Iterator[tuple[str, list[AnyFact]]]:
     """What is decided together, by case number: statements in time, and visits that were still kept."""
-    numbers = {layout.case_number(one) for one in facts if isinstance(one, Statement)}
+    numbers = {case_number(one) for one in facts if isinstance(one, Statement)}
     for number in numbers:
-        said = [one for one in facts if isinstance(one, Statement) and layout.case_number(one) == number]
+        said = [one for one in facts if isinstance(one, Statement) and case_number(one) == number]
         born_ms = min(times.to_ms(one.received_at) for one in said)
         visits = [one for one in facts if not isinstance(one, Statement) and may_count(one, born_ms)]
         yield number, [*visits, *(one for one in said if not _is_late(one, born_ms))]

@@ -11,8 +11,9 @@ from schemas.topics import DAY_MS
 from schemas.transaction_id import Kind, kind, time_ms
 from service.kafka import Record
 from streams import layout
+from streams.bundles import Bundle, bundle_of, case_number
 from streams.contents import Contents
-from streams.layout import Bundle, Seen, Stored
+from streams.layout import Seen, Stored
 
 Refuse = Callable[[Record, Reason, str], None]
 
@@ -42,8 +43,8 @@ class Arrival(msgspec.Struct, gc=False):
     @property
     def bundle(self) -> Bundle:
         """Of a statement, what it is decided with; of a visit, its transaction."""
-        number = layout.case_number(self.statement) if self.statement else ""
-        return layout.bundle_of(self.fact.transaction_id, number)
+        number = case_number(self.statement) if self.statement else ""
+        return bundle_of(self.fact.transaction_id, number)
 
     @property
     def stored(self) -> Stored:

@@ -16,9 +16,10 @@ from schemas.facts import AnyFact, Click, Impression, Statement
 from schemas.reasons import Reason
 from streams import expiry, lateness, layout, renamed
 from streams.arrival import Arrival
+from streams.bundles import Bundle, case_number, is_shared
 from streams.decide import CatalogMissing
 from streams.known import Known, Sent
-from streams.layout import Bundle, Header
+from streams.layout import Header
 from streams.reading import Carried, carried, may_count
 from streams.refusals import Refusals
 from streams.sending import Sending, Verdict
@@ -93,7 +94,7 @@ class Attempts:
     ) -> list[AnyFact]:
         """All that the decision reads (streams.reading), without what is too late beside an earlier one."""
         timely = [fact for fact in known if not lateness.late_by(header, fact)]
-        if layout.is_shared(bundle.transaction_id):
+        if is_shared(bundle.transaction_id):
             timely += self._known.reading.candidates(timely)
         timely = [fact for fact in timely if may_count(fact, header.born_ms)]
         known_here = {fact.receipt_id for fact in timely}  # and as it was received: no case says it better
@@ -175,7 +176,7 @@ def _lost(header: Header, known: Iterable[AnyFact], told: Carried) -> str:
 
 def _number(whole: Iterable[AnyFact]) -> str:
     """What tells the bundle's cases from others of the transaction and goal."""
-    return next((layout.case_number(fact) for fact in whole if isinstance(fact, Statement)), "")
+    return next((case_number(fact) for fact in whole if isinstance(fact, Statement)), "")
 
 
 def _raised_at(error: Exception) -> str:

@@ -37,12 +37,13 @@ from service.kafka import Record
 from streams import arrival, expiry, layout, persons, touching
 from streams.arrival import Arrival
 from streams.attempt import Attempts, Decide
+from streams.bundles import Bundle, is_persons, is_shared
 from streams.changes import Changes
 from streams.expiry import Clock
 from streams.foreign import Foreign
 from streams.known import Known, Sent
 from streams.lateness import Lateness
-from streams.layout import Bundle, Header, Position
+from streams.layout import Header, Position
 from streams.refusals import Refusals
 from streams.sending import Sending
 from streams.state import Partition
@@ -150,7 +151,7 @@ class Batch:
                 stated[each.bundle].append(each)
             elif self._time_ms and each.received_ms < oldest_ms[each.record.topic]:
                 self._tally.expired += 1
-            elif layout.is_shared(visit.transaction_id):
+            elif is_shared(visit.transaction_id):
                 shared[visit.transaction_id].append(each)
             else:
                 visits[Bundle(visit.transaction_id)].append(each)
@@ -193,8 +194,7 @@ class Batch:
         if not header.statements and not statements:
             return
         known = bool(header.born_ms)  # else nothing was stated of it before, nor sent
-        is_shared = layout.is_shared(bundle.transaction_id)
-        stored = self._known.reading.stored(bundle) if known or not is_shared else []
+        stored = self._known.reading.stored(bundle) if known or not is_shared(bundle.transaction_id) else []
         counted = header.facts if header.statements else max(header.facts, len(stored))
         grown = Header(
             counted + len(kept), header.statements + len(statements), header.awaits, born_ms, header.told
@@ -204,7 +204,7 @@ class Batch:
             grown = self._restored(bundle, grown, [*stored, *(each.fact for each in kept)])
         else:
             sent = self._known.sent(bundle) if known else Sent({}, {})
-            if layout.is_persons(bundle.transaction_id):
+            if is_persons(bundle.transaction_id):
                 sent, stored = persons.live(sent, stored, self._state.path, self._time_ms)
             grown = self._attempts.decided(bundle, grown, stored, kept, sent, again=again)
             self._lateness.show(header, grown, stored)
@@ -213,7 +213,7 @@ class Batch:
     def _restored(self, bundle: Bundle, header: Header, known: list[AnyFact]) -> Header:
         """Where a case has yet to name one of the bundle's facts, it is due: rule 9."""
         # Also a click may have waited for its catalog when the state was lost.
-        visits = self._known.reading.candidates(known) if layout.is_shared(bundle.transaction_id) else []
+        visits = self._known.reading.candidates(known) if is_shared(bundle.transaction_id) else []
         if self._known.leaves_out(bundle, [*known, *visits]):
             self.changes.waiting.append((layout.DUE, bundle))
         return msgspec.structs.replace(header, told=header.told or layout.RESTORED)
@@ -225,7 +225,7 @@ class Batch:
     def _index(self, bundle: Bundle, before: Header, now: Header, statements: Sequence[Arrival]) -> None:
         """The bundle is found by when it was born, and under a shared identifier by when it was spoken of."""
         self.changes.note_birth(bundle, before, now)
-        if layout.is_shared(bundle.transaction_id):
+        if is_shared(bundle.transaction_id):
             spoken = {times.to_ms(each.fact.occurred_at) for each in statements}
             self.changes.times += [(occurred_ms, bundle) for occurred_ms in spoken]
 

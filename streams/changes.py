@@ -6,7 +6,8 @@ import msgspec
 
 from service.kafka import Outgoing
 from streams import layout
-from streams.layout import Bundle, Emitted, Expired, Header, Position, Stored
+from streams.bundles import Bundle
+from streams.layout import Emitted, Expired, Header, Position, Stored
 
 
 class Changes(msgspec.Struct):

@@ -8,7 +8,8 @@ from typing import Final
 from rocksdict import Rdict, ReadOptions
 
 from streams import damage, layout
-from streams.layout import Bundle, Emitted, Header, Seen
+from streams.bundles import Bundle, is_shared
+from streams.layout import Emitted, Header, Seen
 from streams.scan import Visits, scanned
 
 _NO_HEADER: Final = Header()
@@ -135,7 +136,7 @@ class Contents:
         found += [(name, key) for name in ("cases", "notices") for key, _ in self._scan(name, start)]
         if header.awaits:
             found.append(("waiting", layout.numbered_key(header.awaits, bundle)))
-        if layout.is_shared(bundle.transaction_id):
+        if is_shared(bundle.transaction_id):
             moments = {layout.occurred_ms_of(key, bundle) for key in facts}
             found += [("times", layout.time_key(bundle, moment)) for moment in moments]
         return found

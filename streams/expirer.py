@@ -18,8 +18,9 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from streams import expiry, layout, persons
+from streams.bundles import Bundle, is_persons, order_memory
 from streams.changes import Changes
-from streams.layout import Bundle, Expired, Header
+from streams.layout import Expired, Header
 from streams.state import Partition
 
 PIECE: Final = 5_000  # entries
@@ -111,7 +112,7 @@ class Piece:
     def _bundles(self) -> None:
         before_ms = self._time_ms - expiry.STATEMENTS_KEPT_MS
         for born_ms, bundle, header in self._born(before_ms, self._given_up):
-            if layout.is_persons(bundle.transaction_id) and not bundle.part:
+            if is_persons(bundle.transaction_id) and not bundle.part:
                 self._person(born_ms, bundle, header, before_ms)
                 continue
             kept = {("headers", layout.header_key(bundle)), ("births", layout.numbered_key(born_ms, bundle))}
@@ -124,7 +125,7 @@ class Piece:
         gone = persons.gone(self._state, bundle, before_ms)
         self._drop(gone.entries)
         for number, first_ms in gone.orders.items():
-            memory = layout.order_memory(bundle.transaction_id, number)
+            memory = order_memory(bundle.transaction_id, number)
             self.changes.headers[memory] = Header(0, 0, 0, first_ms)
             self.changes.births.append((first_ms, memory))
         if gone.next_ms:

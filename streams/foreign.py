@@ -18,8 +18,9 @@ from schemas.decisions import Case
 from schemas.reasons import Reason
 from service.kafka import Record
 from streams import arrival, damage, layout
+from streams.bundles import Bundle, bundle_of, place_of
 from streams.known import Known
-from streams.layout import Bundle, Emitted
+from streams.layout import Emitted
 from streams.refusals import Refusals
 from streams.sending import CaseKey, Place, Sending, case_key_of, content_of
 
@@ -38,12 +39,12 @@ class Foreign:
     def take(self, records: Sequence[Record]) -> None:
         """The changes hold what these records of `conversions` tell that is not known."""
         read = [(record, key) for record in records if (key := self._case_key(record))]
-        places = [(layout.place_of(key.transaction_id, key.number), key.goal_id) for _, key in read]
+        places = [(place_of(key.transaction_id, key.number), key.goal_id) for _, key in read]
         before = dict(zip(places, self._known.state.emitted(places), strict=True))
         for (record, key), place in zip(read, places, strict=True):
             known = self._changes.cases.get(place) or before[place]
             if known is None or known.record != record.value:
-                self._take(layout.bundle_of(key.transaction_id, key.number), place, known, record)
+                self._take(bundle_of(key.transaction_id, key.number), place, known, record)
 
     def _case_key(self, record: Record) -> CaseKey | None:
         try:

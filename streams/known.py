@@ -9,9 +9,10 @@ from typing import NamedTuple
 from schemas import facts
 from schemas.facts import AnyFact
 from streams import damage
+from streams.bundles import Bundle
 from streams.changes import Changes
 from streams.contents import Contents
-from streams.layout import Bundle, Emitted, Header
+from streams.layout import Emitted, Header
 from streams.reading import Reading, named
 from streams.sending import Place
 

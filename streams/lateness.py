@@ -6,10 +6,11 @@ from typing import Final
 from schemas import times
 from schemas.facts import AnyFact, Statement
 from schemas.reasons import Reason
-from streams import expiry, layout
+from streams import expiry
 from streams.arrival import Arrival
+from streams.bundles import Bundle, is_persons, order_memory
 from streams.known import Known
-from streams.layout import Bundle, Header
+from streams.layout import Header
 from streams.refusals import Refusals
 
 MAX_STATEMENTS: Final = 10_000  # of one bundle; deciding so many takes about 0.1 s
@@ -25,7 +26,7 @@ class Lateness:
 
     def timely(self, bundle: Bundle, header: Header, gained: Iterable[Arrival]) -> tuple[int, list[Arrival]]:
         """When the bundle was born, and what of its gain takes part; the rest was refused."""
-        by_person = layout.is_persons(bundle.transaction_id)
+        by_person = is_persons(bundle.transaction_id)
         known = [header.born_ms] if header.born_ms and (header.statements or not by_person) else []
         spoken = [
             each.born_ms for each in gained if each.statement and not self._too_late(each.born_ms, each)
@@ -58,7 +59,7 @@ class Lateness:
     def _orders(self, gained: Iterable[Arrival]) -> dict[str, int]:
         """By number, when orders of a person began of which only that is remembered."""
         orders = {
-            layout.order_memory(each.fact.transaction_id, number): number
+            order_memory(each.fact.transaction_id, number): number
             for each in gained
             if (number := _order(each))
         }
@@ -71,7 +72,7 @@ class Lateness:
 
 def late_by(header: Header, fact: AnyFact) -> str:
     """Why a known statement is too late beside the bundle's first one; empty where it is not."""
-    if not isinstance(fact, Statement) or not header.born_ms or layout.is_persons(fact.transaction_id):
+    if not isinstance(fact, Statement) or not header.born_ms or is_persons(fact.transaction_id):
         return ""
     return expiry.too_late(times.to_ms(fact.received_at), header.born_ms, header.born_ms)
 

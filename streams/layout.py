@@ -13,7 +13,7 @@ import msgspec
 from schemas import times
 from schemas.facts import TYPES, AnyFact, Statement
 from schemas.topics import FACTS
-from schemas.transaction_id import Kind, kind
+from streams.bundles import Bundle, bundle_of, case_number, is_shared
 
 FORMAT: Final = b"4"  # raised when keys or values change their meaning: an older state is then refused
 
@@ -38,20 +38,9 @@ END_MS: Final = (1 << 63) - 1
 
 _OFFSET: Final = 1 << 63  # makes negative times and goals sort before positive ones
 _NUMBER_BYTES: Final = 8
-_PART_BYTES: Final = 16  # two order numbers must not meet by accident: they would be one conversion
 _DIGEST_BYTES: Final = 8
 _TOPICS: Final = tuple(TYPES)
 _TOPIC_BYTES: Final = {topic: bytes((index,)) for index, topic in enumerate(_TOPICS)}
-
-
-class Bundle(NamedTuple):
-    """What is decided together: a transaction's statements, or those of one order number.
-
-    part: only with an affiliate identifier, under which many orders meet; else empty. See `bundle_of`.
-    """
-
-    transaction_id: str
-    part: bytes = b""
 
 
 class Position(msgspec.Struct, frozen=True, array_like=True):
@@ -159,38 +148,6 @@ def end_of(start: bytes) -> bytes:
     return kept[:-1] + bytes((kept[-1] + 1,))
 
 
-# What is decided together
-
-
-def is_shared(transaction_id: str) -> bool:
-    """Whether it is no single click's: a derived or an affiliate identifier."""
-    return not transaction_id[0].isdecimal() and kind(transaction_id) in (Kind.DERIVED, Kind.AFFILIATE)
-
-
-def case_number(statement: Statement) -> str:
-    """What tells cases of one transaction and goal apart: with affiliate identifiers, else nothing."""
-    if kind(statement.transaction_id) is not Kind.AFFILIATE:
-        return ""
-    return statement.conversion_unique_id or statement.receipt_id
-
-
-def bundle_of(transaction_id: str, case_number: str) -> Bundle:
-    """The bundle in which a transaction's cases with this number are decided."""
-    return Bundle(transaction_id) if is_persons(transaction_id) else place_of(transaction_id, case_number)
-
-
-def is_persons(transaction_id: str) -> bool:
-    """Whether it is derived from a person: decided together, kept and sent click by click."""
-    return kind(transaction_id) is Kind.DERIVED
-
-
-def place_of(transaction_id: str, case_number: str) -> Bundle:
-    """Where the cases with this number lie: with a person's identifier each apart, else with their bundle."""
-    if not case_number:
-        return Bundle(transaction_id)
-    return Bundle(transaction_id, hashlib.blake2b(case_number.encode(), digest_size=_PART_BYTES).digest())
-
-
 # Facts
 
 
@@ -290,11 +247,6 @@ def split_case(key: bytes) -> tuple[Bundle, int]:
     """Place and goal of a case's key."""
     transaction_id, _, rest = key.partition(b"\x00")
     return Bundle(transaction_id.decode(), rest[:-_NUMBER_BYTES]), to_number(rest[-_NUMBER_BYTES:])
-
-
-def order_memory(transaction_id: str, order_number: str) -> Bundle:
-    """By what a person's order is remembered when its statements are no longer kept."""
-    return place_of(transaction_id, f"order {order_number}")
 
 
 def notice_key(bundle: Bundle, notice_id: str) -> bytes:

@@ -29,7 +29,7 @@ def conversion_id(transaction_id: str, goal_id: int, group: Group, *, click: str
     return digest(case, f"u:{group.number}" if group.number else _by_receipt(group.statements[0].receipt_id))
 
 
-def case_number(conversion: Conversion) -> str:
+def persons_case_number(conversion: Conversion) -> str:
     """With a person's identifier: what tells the case of this conversion from the person's others.
 
     What it is credited to; before that is known, its first receipt.

@@ -13,9 +13,10 @@ import msgspec
 from schemas import times
 from schemas.facts import AnyFact, Statement
 from streams import damage, expiry, known, layout
+from streams.bundles import Bundle
 from streams.contents import Contents
 from streams.known import Sent
-from streams.layout import Bundle, Emitted
+from streams.layout import Emitted
 from streams.sending import Place
 
 

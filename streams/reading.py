@@ -21,8 +21,9 @@ import msgspec
 from schemas import times
 from schemas.facts import AnyFact, Click, Impression, Statement
 from streams import credit, damage, expiry, layout
+from streams.bundles import Bundle, is_shared
 from streams.contents import Contents
-from streams.layout import Bundle, Emitted
+from streams.layout import Emitted
 
 if TYPE_CHECKING:
     from streams.scan import Visits
@@ -84,7 +85,7 @@ class Reading:
 
     def stored(self, bundle: Bundle) -> list[AnyFact]:
         """What the state has of a bundle: its statements; with a random ID its visits before them."""
-        if layout.is_shared(bundle.transaction_id):
+        if is_shared(bundle.transaction_id):
             found = self._state.statements(bundle)
         else:
             found = self._state.facts(bundle.transaction_id, MAX_VISITS)

@@ -15,7 +15,8 @@ import msgspec
 from schemas import decisions
 from schemas.decisions import ZERO, Conversion, Notice
 from streams import damage
-from streams.layout import Bundle, Emitted
+from streams.bundles import Bundle
+from streams.layout import Emitted
 from streams.notices import notice_id
 from streams.sending import NOT_SENT
 

@@ -21,8 +21,9 @@ from schemas.topics import FACTS
 from service.errors import Problem
 from service.kafka import Record, Stretch
 from streams import layout, logs
+from streams.bundles import Bundle, bundle_of, place_of
 from streams.changes import Changes
-from streams.layout import Bundle, Emitted, Position
+from streams.layout import Emitted, Position
 from streams.logs import Logs
 from streams.state import Partition
 from streams.topics import EMITTED
@@ -111,9 +112,9 @@ def forget_unsent(partition: Partition, changes: Changes) -> None:
         if record.topic == EMITTED:
             case = decisions.decode(EMITTED, record.value)
             assert isinstance(case, Case)  # noqa: S101  what this topic's decoder makes
-            bundle = layout.bundle_of(case.transaction_id, case.number)
+            bundle = bundle_of(case.transaction_id, case.number)
             bundles[case.transaction_id].add(bundle)
-            place = layout.place_of(case.transaction_id, case.number)
+            place = place_of(case.transaction_id, case.number)
             changes.cases[place, case.goal_id] = Emitted(case.version, b"", record.value)
             changes.waiting.append((layout.DUE, bundle))
         elif record.topic == "notices":

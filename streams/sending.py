@@ -11,9 +11,10 @@ from schemas.facts import Click, GoalId, Impression, TransactionId
 from schemas.wire import decoded
 from service.kafka import Outgoing
 from streams import layout
+from streams.bundles import Bundle, is_persons, place_of
 from streams.changes import Changes
-from streams.layout import Bundle, Emitted
-from streams.names import case_number
+from streams.layout import Emitted
+from streams.names import persons_case_number
 
 NOT_SENT: Final = ""  # the URL of a notice that counts as told and never is sent (streams.renamed)
 
@@ -160,7 +161,7 @@ def _cases(bundle: Bundle, number: str, verdict: Verdict) -> dict[Place, Case]:
 
     So what is over stays as it stands, while the same person buys again.
     """
-    if not layout.is_persons(bundle.transaction_id):
+    if not is_persons(bundle.transaction_id):
         return {
             (bundle, goal): _case((bundle, goal), number, found, verdict.visits.get(goal, ()))
             for goal, found in verdict.cases.items()
@@ -168,8 +169,8 @@ def _cases(bundle: Bundle, number: str, verdict: Verdict) -> dict[Place, Case]:
     parts: dict[Place, tuple[str, list[Conversion]]] = {}
     for goal, found in verdict.cases.items():
         for each in found:
-            own = case_number(each)
-            place = layout.place_of(bundle.transaction_id, own), goal
+            own = persons_case_number(each)
+            place = place_of(bundle.transaction_id, own), goal
             parts.setdefault(place, (own, []))[1].append(each)
     return {
         place: _case(place, own, found, [v for v in verdict.visits.get(place[1], ()) if v.receipt_id == own])

@@ -10,8 +10,8 @@ from typing import Final
 
 from schemas.facts import Click, Impression
 from streams import credit, layout
+from streams.bundles import Bundle
 from streams.contents import Contents
-from streams.layout import Bundle
 
 AT_ONCE: Final = 200  # bundles that a batch decides because of late visits; of more each waits for its turn,
 # once, however many visits come meanwhile: else reading statements ahead of clicks would cost their product

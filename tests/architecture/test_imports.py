@@ -89,6 +89,7 @@ PURE = (
     "console/silence.py",
     "console/adjust_plan.py",
     "console/catalog_changes.py",
+    "streams/bundles.py",
     "streams/changes.py",
     "streams/dealing.py",
     "streams/decide.py",

@@ -22,6 +22,7 @@ from schemas.facts import AnyFact, Statement
 from service.kafka import Outgoing, Record
 from streams import layout
 from streams.batch import Batch
+from streams.bundles import case_number
 from streams.decide import decide_transaction
 from streams.reading import may_count
 from streams.state import Partition
@@ -94,7 +95,7 @@ def expected(known: Iterable[AnyFact]) -> dict[Key, Case]:
     stated: dict[tuple[str, str], list[AnyFact]] = defaultdict(list)
     for fact in known:
         if isinstance(fact, Statement):
-            stated[fact.transaction_id, layout.case_number(fact)].append(fact)
+            stated[fact.transaction_id, case_number(fact)].append(fact)
         else:
             visits[fact.transaction_id].append(fact)
     found = {}

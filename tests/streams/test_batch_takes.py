@@ -15,7 +15,8 @@ from service.kafka import Outgoing, Record
 from streams import layout, touching
 from streams.attempt import Decide
 from streams.batch import Batch
-from streams.layout import Bundle, Header, Position
+from streams.bundles import Bundle, bundle_of
+from streams.layout import Header, Position
 from streams.state import Partition
 from streams.tally import Tally
 from tests.streams.joining import (
@@ -451,7 +452,7 @@ def test_many_late_clicks_let_each_conversion_wait_for_its_turn_once(
     absorbed(state, *orders)
     for sequence in (2, 3, 4):
         assert absorbed(state, click(BLOG, sequence))[0] == []
-    assert sorted(waiting(state)) == sorted(layout.bundle_of(BLOG, f"{each}") for each in range(3))
+    assert sorted(waiting(state)) == sorted(bundle_of(BLOG, f"{each}") for each in range(3))
     assert [case.visits for case in cases(resumed(state))] == [(click(BLOG, 4),)] * 3
     assert (waiting(state), resumed(state)) == ([], [])
 

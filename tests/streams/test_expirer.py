@@ -16,9 +16,10 @@ from schemas.reasons import Reason
 from service.kafka import Outgoing, Record
 from streams import expirer, layout
 from streams.batch import Batch
+from streams.bundles import Bundle
 from streams.decide import decide_transaction
 from streams.expirer import Expirer, Gone
-from streams.layout import Bundle, Expired, Position
+from streams.layout import Expired, Position
 from streams.state import FAMILIES, Partition
 from streams.store import Store
 from tests.chance import tries

@@ -7,9 +7,9 @@ import pytest
 from schemas import times
 from schemas.topics import FACTS
 from service.kafka import Record
+from streams.bundles import Bundle
 from streams.fetch import Fetch
 from streams.joiner import Joiner
-from streams.layout import Bundle
 from streams.logs import Logs
 from tests.streams.joining import NOON_MS, click, postback, quarantines, record
 from tests.streams.rig import Rig

@@ -12,8 +12,9 @@ import pytest
 
 from service.kafka import Outgoing
 from streams.batch import Batch
+from streams.bundles import Bundle
 from streams.changes import Changes
-from streams.layout import Bundle, Position
+from streams.layout import Position
 from streams.state import Partition
 from streams.store import Store
 from tests.streams.joining import NOON_MS, click, decide, postback, record

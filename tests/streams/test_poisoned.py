@@ -15,8 +15,9 @@ from schemas import facts
 from service.errors import Problem
 from service.kafka import Outgoing
 from streams import layout
+from streams.bundles import Bundle
 from streams.changes import Changes
-from streams.layout import Bundle, Emitted, Header, Position
+from streams.layout import Emitted, Header, Position
 from streams.state import FAMILIES, Partition
 from streams.store import Busy, Store
 from tests.streams.installation import Installation, JoinerProcess, expected, story

@@ -20,10 +20,11 @@ from service.errors import Problem
 from service.kafka import Record, Stretch
 from streams import placement, restore, restorer
 from streams.batch import Batch
+from streams.bundles import Bundle
 from streams.changes import Changes
 from streams.fence import boot_s
 from streams.joiner import Joiner
-from streams.layout import Bundle, Position
+from streams.layout import Position
 from streams.metrics import Metrics
 from streams.progress import Progress
 from streams.restore import Span

@@ -9,8 +9,9 @@ from schemas import facts, times
 from service.errors import Problem
 from service.kafka import Outgoing
 from streams import layout
+from streams.bundles import Bundle, bundle_of, case_number, is_shared
 from streams.changes import Changes
-from streams.layout import Bundle, Emitted, Header, Position, Stored
+from streams.layout import Emitted, Header, Position, Stored
 from streams.state import Partition
 from streams.store import Busy, Store
 from tests.streams.joining import NOON_MS, TOPICS, click, impression, postback
@@ -20,7 +21,7 @@ OTHER = Outgoing("notices", b"t1", b"[]")
 T1 = Bundle("t1")
 HOUR_MS = 3_600_000
 BLOG = "a" + "0" * 31  # an affiliate identifier
-ORDERS = [layout.bundle_of(BLOG, number) for number in ("A", "B")]
+ORDERS = [bundle_of(BLOG, number) for number in ("A", "B")]
 
 
 @pytest.fixture
@@ -158,11 +159,11 @@ def test_an_order_under_a_shared_identifier_never_reads_another(store: Store):
 
 def test_without_an_order_number_a_statement_under_an_affiliate_identifier_stands_by_itself():
     bare = [postback(BLOG, sequence) for sequence in (1, 2)]
-    numbers = [layout.case_number(fact) for fact in bare]
+    numbers = [case_number(fact) for fact in bare]
     assert numbers == [fact.receipt_id for fact in bare]
-    assert layout.case_number(postback(BLOG, conversion_unique_id="A")) == "A"
-    assert layout.case_number(postback("0" * 32, conversion_unique_id="A")) == ""
-    assert layout.case_number(postback("d" + "0" * 31, conversion_unique_id="A")) == ""
+    assert case_number(postback(BLOG, conversion_unique_id="A")) == "A"
+    assert case_number(postback("0" * 32, conversion_unique_id="A")) == ""
+    assert case_number(postback("d" + "0" * 31, conversion_unique_id="A")) == ""
 
 
 def test_facts_of_a_transaction_lie_by_kind_and_time_of_the_event_also_before_1970(store: Store):
@@ -241,7 +242,7 @@ def test_a_bundle_goes_whole_and_nothing_else_with_it(store: Store, bundle: Bund
 
 def _filled(bundle: Bundle, order: str) -> Changes:
     fact = postback(bundle.transaction_id, ord(order), conversion_unique_id=order)
-    shared = layout.is_shared(bundle.transaction_id)
+    shared = is_shared(bundle.transaction_id)
     return Changes(
         facts=stored(fact),
         headers={bundle: Header(1, 1, 7, NOON_MS)},

@@ -20,9 +20,10 @@ from service.kafka import Outgoing, Record
 from streams import lateness, layout
 from streams.attempt import Decide
 from streams.batch import Batch
+from streams.bundles import Bundle
 from streams.changes import Changes
 from streams.decide import Decision, decide_transaction
-from streams.layout import Bundle, Emitted, Header
+from streams.layout import Emitted, Header
 from streams.state import Partition
 from streams.tally import Tally
 from tests.chance import tries
