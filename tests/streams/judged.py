@@ -46,7 +46,7 @@ _FIELDS: Final = {
     "bot": "is_bot",
     "file": "by_file",
 }
-_NUMBERS: Final = ("catalog_version", "goal_id", "offer_id", "affiliate_id")
+_NUMBERS: Final = ("catalog_version", "goal_id", "offer_id", "affiliate_id", "redirect_reason")
 _MONEY: Final = ("sale_amount", "payout", "revenue")
 _COLUMNS: Final = {
     "paid": "payout",
