@@ -1,8 +1,8 @@
 """Invented histories through the joiner's batch and a real state: in any order that the promises allow.
 
 Facts reach the log within the lateness bound, mixed, some of them again; batches are cut anywhere; the state
-is closed and opened, or lost and filled again from the logs; what is too old leaves it; the second catalog
-comes when half is there.
+is closed and opened, or lost and filled again from the logs; the second catalog comes when half is there.
+Nothing expires: when what is too old leaves a state has tests of its own.
 """
 
 import random
@@ -24,7 +24,6 @@ from schemas.topics import DAY_MS, LATENESS_DAYS
 from service.kafka import Record
 from streams.batch import Batch
 from streams.decide import Decision, decide_transaction
-from streams.expirer import Expirer
 from streams.state import Partition
 from streams.store import Store
 
@@ -46,8 +45,6 @@ def disagreements(histories: Sequence[History], seed: str) -> Iterator[tuple[His
             happens = chance.random()
             if happens < 0.1:  # noqa: PLR2004  now and then
                 worker.restart()
-            elif happens > 0.7:  # noqa: PLR2004
-                worker.expire()
             elif happens < 0.13:  # noqa: PLR2004
                 worker.lose_and_restore()
         worker.close()
@@ -87,8 +84,6 @@ class _Worker:
         self._histories = histories
         self._versions = {each.identifier: versions_of(each, newest=1) for each in histories}
         self._known: list[AnyFact] = []
-        self._time_ms = 0
-        self._expirer = Expirer()
         self._log: list[Record] = []
         self._last: dict[bytes, Case] = {}
         self.faults: dict[str, list[str]] = defaultdict(list)
@@ -96,18 +91,12 @@ class _Worker:
 
     def absorb(self, some: Sequence[AnyFact]) -> None:
         self._known += some
-        self._time_ms = max(self._time_ms, *(times.to_ms(fact.received_at) for fact in some))
         self._batch(some)
 
     def learn_all_catalogs(self) -> None:
         """What waited for the second is decided."""
         self._versions = {each.identifier: versions_of(each) for each in self._histories}
         self._resume()
-
-    def expire(self) -> None:
-        """What is too old at the time to which facts have come is gone."""
-        while self._expirer.take(self._state, self._time_ms).more:
-            pass
 
     def restart(self) -> None:
         self._state.close()
@@ -146,12 +135,12 @@ class _Worker:
     def _resume(self) -> None:
         """All that waits is tried once."""
         waiting = [bundle for _, bundle in self._state.waiting(b"\x00", len(self._known) + 1)]
-        batch = Batch(self._state, self._decide, 0, self._state.expired.time_ms)
+        batch = Batch(self._state, self._decide, 0)
         batch.resume(waiting)
         self._apply(batch)
 
     def _batch(self, some: Sequence[AnyFact], *, silent: bool = False) -> None:
-        batch = Batch(self._state, self._decide, 0, self._state.expired.time_ms, silent=silent)
+        batch = Batch(self._state, self._decide, 0, silent=silent)
         batch.absorb([_record(fact) for fact in some])
         self._apply(batch)
 

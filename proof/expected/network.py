@@ -18,47 +18,44 @@ def once_said(statements: Iterable[Statement]) -> list[Statement]:
 
 
 def conversions(said: Sequence[Heard], goes: Goes) -> list[Group]:
-    """All conversions of a case. What was released is shown, and has no say."""
-    live = sorted(said, key=lambda one: one.age)
-    shown: list[Heard] = []
-    for release in [one for one in live if one.said.action == "release"]:
-        home = _of(release, live, goes)
-        taken = [one for one in home.said if _is_the_networks(one) and one.age < release.age] if home else []
-        live = [one for one in live if one not in taken and one is not release]
-        shown += [*taken, release]
-    groups = _grouped(live, goes)
-    for one in shown:
-        home = _meant(groups, one, goes)
-        if home:
-            home.beside.append(one)
+    """All conversions of a case. What was created and taken back is none: all else is as without it."""
+    undone = [one for group in _grouped(said, goes) for one in _taken_back(group) if one.is_report]
+    groups = _grouped([one for one in said if one not in undone], goes)
+    for group in groups:
+        taken = [one for one in _taken_back(group) if not one.is_report]
+        group.said = [one for one in group.said if one not in taken]
+        group.beside = [*group.beside, *taken]
+    for one in undone:
+        meant = _meant(groups, one, goes)
+        if len(meant) == 1:
+            meant[0].beside.append(one)
     return groups
 
 
-def _grouped(live: Sequence[Heard], goes: Goes) -> list[Group]:
-    groups = grouped([one for one in live if one.is_report], goes)
-    for one in live:
-        if not one.is_report and one.said.action == "state":
-            home = _meant(groups, one, goes)
-            if home:
-                home.said.append(one)
-    return groups
+def _grouped(said: Sequence[Heard], goes: Goes) -> list[Group]:
+    """What reports make, with the network's word on each; by itself what could mean several."""
+    groups = grouped([one for one in said if one.is_report], goes)
+    unclear = []
+    for word in (one for one in said if not one.is_report):
+        meant = _meant(groups, word, goes)
+        if len(meant) > 1:
+            unclear.append(Group(number="", said=[word], ambiguous=True))
+        elif meant:
+            meant[0].said.append(word)
+    return groups + unclear
 
 
-def _of(release: Heard, live: Sequence[Heard], goes: Goes) -> Group | None:
-    return _meant(_grouped(live, goes), release, goes)
+def _taken_back(group: Group) -> list[Heard]:
+    """What the network stated of it up to its last release, that one among it."""
+    own = [one for one in group.said if one.said.kind == "adjustment"]
+    releases = [one.age for one in own if one.said.action == "release"]
+    return [] if group.ambiguous else [one for one in own if releases and one.age <= max(releases)]
 
 
-def _is_the_networks(one: Heard) -> bool:
-    return one.said.kind == "adjustment"
-
-
-def _meant(groups: list[Group], one: Heard, goes: Goes) -> Group | None:
-    """The conversion of its number; without one the one that counts, or the only one opened before it."""
+def _meant(groups: Sequence[Group], one: Heard, goes: Goes) -> list[Group]:
+    """The conversion of its number; without one the one that counts, or those opened before it."""
     if one.said.number:
-        return next((group for group in groups if group.number == one.said.number), None)
+        return [group for group in groups if group.number == one.said.number]
     if not goes.many:
-        return next((group for group in groups if group.counts), None)
-    before = opened_before([group for group in groups if group.said[0].is_report], one)
-    if len(before) > 1:
-        groups.append(Group(number="", said=[one], ambiguous=True))
-    return before[0] if len(before) == 1 else None
+        return [group for group in groups if group.counts][:1]
+    return opened_before(groups, one)
