@@ -21,8 +21,6 @@ from schemas.adjustments import Stated, Wrong
 from schemas.catalog import Price
 from schemas.catalog_versions import History
 from schemas.crockford import LENGTH, canonical
-from schemas.transaction_id import Kind as Identifier
-from schemas.transaction_id import kind
 
 Kind = Literal["wrong", "again", "waits", "creates", "releases", "same", "changes"]
 SIDES: Final = ("payout", "revenue")
@@ -174,8 +172,6 @@ class Plan:
         rows = self._rows(stated)
         if stated.action == "create":
             return _created(line, sent, stated, rows)
-        if kind(stated.transaction_id) is Identifier.AFFILIATE and not stated.conversion_unique_id:
-            raise Wrong("all of an affiliate's orders share this ID, and without a number none is meant")
         if not rows:
             told = "no such conversion is here yet: it is kept, and counts when there is one"
             return Effect(number=line.number, kind="waits", told=told, sent=sent)

@@ -12,6 +12,7 @@ import msgspec
 from schemas import money
 from schemas.catalog import MAX_ID, Status
 from schemas.reasons import Reason
+from schemas.transaction_id import Kind, kind
 
 MAX_TEXT: Final = 500  # characters, as of every text of a fact
 MOST: Final = 100  # adjustments of one request: a few hundred bytes each, within the usual limit on a body
@@ -69,6 +70,9 @@ def read(texts: Mapping[str, str]) -> Stated:
             raise Wrong(f"{name}: more than {MAX_TEXT} characters", Reason.OVER_LIMIT)
     if not texts.get("transaction_id"):
         raise Wrong("the transaction ID is missing", Reason.INVALID_TRANSACTION_ID)
+    if kind(texts["transaction_id"]) is Kind.AFFILIATE and not texts.get("conversion_unique_id"):
+        detail = "all of an affiliate's orders share this ID: name the order number, else none is meant"
+        raise Wrong(detail, Reason.ORDER_NUMBER_MISSING)
     if not texts.get("by"):
         raise Wrong("by: who states it is missing")
     return Stated(

@@ -104,6 +104,17 @@ async def test_each_of_many_has_its_own_verdict_in_order(bench: Bench) -> None:
     assert bench.count("roundtrip_refusals_total", reason=str(int(Reason.MALFORMED_EVENT))) == 1
 
 
+@pytest.mark.parametrize("action", [{"status": "rejected"}, {"action": "release"}, {"action": "create"}])
+async def test_of_an_affiliates_orders_none_is_meant_without_its_number(
+    bench: Bench, action: dict[str, str]
+) -> None:
+    of_an_affiliate = {"transaction_id": "a" + "0" * 31, "by": "Anna", **action}
+    answer = await sent(bench, of_an_affiliate)
+    assert (answer.status, said(answer)["reason"]) == (400, Reason.ORDER_NUMBER_MISSING)
+    assert "name the order number" in said(answer)["sentence"]
+    assert bench.facts() == []
+
+
 async def test_many_share_a_sync(bench: Bench) -> None:
     before = bench.count("roundtrip_journal_groups_total")
     answer = await sent(bench, [GOOD] * MOST)
