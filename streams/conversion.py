@@ -78,14 +78,19 @@ def conversion_of(case: Case, group: Group) -> Row:
     worth = quote(setting.goal, visit, sale, setting.catalog) if visit and setting.goal else None
     found = verdict(_evidence(case, group, credit, setting, worth, ranked))
     conversion = Conversion(
+        test=case.test,
+        catalog_version=setting.version,
+        offer_id=setting.offer_id,
+        advertiser_id=setting.advertiser_id,
+        sale_amount=ZERO if sale.amount is None else sale.amount,
+        sale_currency=sale.currency,
+        flags=_flags(case, credit),
         **_named(case, group, found),
-        **_placed(setting, sale),
         **_credited(credit),
         **_observed(group, ranked),
         **_adjusted(group, ranked),
         **_explained(case, group, ranked),
         **_worth(worth, found, test=case.test),
-        flags=_flags(case, credit),
     )
     if visit is None:
         return Row(conversion, [], None)
@@ -180,7 +185,6 @@ def _named(case: Case, group: Group, found: Verdict) -> dict[str, Any]:
         "reason": int(found.reason),
         "reason_detail": found.detail,
         "duplicate_of": _id(case, case.counts) if repeats else "",
-        "test": case.test,
     }
 
 
@@ -188,16 +192,6 @@ def _id(case: Case, group: Group) -> str:
     """A person's is not named by a click that only what was created and released was credited to."""
     click = case.click and case.transaction.click_of(group.statements[0])
     return conversion_id(case.transaction.transaction_id, case.goal_id, group, click=click, test=case.test)
-
-
-def _placed(setting: Setting, sale: Sale) -> dict[str, Any]:
-    return {
-        "catalog_version": setting.version,
-        "offer_id": setting.offer_id,
-        "advertiser_id": setting.advertiser_id,
-        "sale_amount": ZERO if sale.amount is None else sale.amount,
-        "sale_currency": sale.currency,
-    }
 
 
 def _credited(credit: Credit | None) -> dict[str, Any]:

@@ -22,7 +22,7 @@ VIEW_MS: Final = VIEW_WINDOW_DAYS * DAY_MS
 _AVisit = TypeVar("_AVisit", bound=Click | Impression)
 Moment = tuple[int, str]
 
-OfferOf = Callable[[Click | Impression], Offer | None]
+OfferOf = Callable[[Click | Impression, AnyStatement], Offer | None]
 
 
 class Visits(msgspec.Struct, frozen=True):
@@ -116,12 +116,12 @@ def last(visits: Sequence[_AVisit], made: Statement, window_ms: int) -> _AVisit 
 def credit(visits: Visits, made: AnyStatement, offer_of: OfferOf) -> Credit | None:
     """The click within its window, else the impression within its own, else what there is, outside.
 
-    offer_of: the offer of a visit, as it stands for this conversion; without one no window is over.
+    offer_of: the offer of a visit, as it stands for this statement; without one no window is over.
     """
-    clicked = _of_click(visits.click, made, offer_of(visits.click)) if visits.click else None
+    clicked = _of_click(visits.click, made, offer_of(visits.click, made)) if visits.click else None
     if visits.impression is None or (clicked and not clicked.outside):
         return clicked
-    viewed = _of_impression(visits.impression, made, offer_of(visits.impression))
+    viewed = _of_impression(visits.impression, made, offer_of(visits.impression, made))
     return clicked if clicked and viewed.outside else viewed
 
 

@@ -114,7 +114,8 @@ def _side(
         worth = price.fixed
         if price.percent and sale.amount:  # of an amount that nobody stated a percentage is 0
             rate = _rate(currency, sale, catalog)
-            worth = _EXACT.add(worth, _share(sale.amount, rate, price.percent))
+            amount = sale.amount if rate is ONE else money.product(sale.amount, rate)
+            worth = _EXACT.add(worth, money.percent_of(amount, price.percent))
         nominal = _in_minor_units(worth, currency)
         side = Side(nominal, nominal, currency, rule, rate)
     except _Untold as untold:
@@ -142,18 +143,14 @@ def _rate(currency: str, sale: Sale, catalog: Catalog) -> Decimal:
     return rate
 
 
-def _share(sale_amount: Decimal, rate: Decimal, percent: Decimal) -> Decimal:
-    """The percentage of what was sold, in the price's currency, exact."""
-    return money.percent_of(sale_amount if rate is ONE else money.product(sale_amount, rate), percent)
-
-
 def _in_minor_units(amount: Decimal, currency: str) -> Decimal:
     """The amount, rounded: the only place where an amount is."""
     if not amount:
         return ZERO  # the catalog wants no currency of a goal without prices
-    if not money.is_currency(currency):
-        raise _Untold(Reason.NO_EXCHANGE_RATE, f"the goal has no currency in which {amount} could be owed")
     try:
         return money.rounded(amount, currency)
+    except KeyError as error:
+        detail = f"the goal has no currency in which {amount} could be owed"
+        raise _Untold(Reason.NO_EXCHANGE_RATE, detail) from error
     except ValueError as error:
         raise _Untold(Reason.OVER_LIMIT, f"{amount:f} {currency}: {error}") from error

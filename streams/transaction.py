@@ -7,7 +7,7 @@ import msgspec
 
 from schemas.catalog import STATUSES, Advertiser, Catalog, Goal, Offer, Status
 from schemas.catalog_versions import History
-from schemas.facts import GOAL_UNRESOLVED, AnyFact, Click, Impression
+from schemas.facts import GOAL_UNRESOLVED, AnyFact, Click, Impression, Statement
 from schemas.transaction_id import Kind, kind
 from streams.credit import Credit, OwnVisits, SharedVisits, Visits, credit, visits_of
 from streams.merge import AnyStatement, in_order, rank, said
@@ -97,7 +97,7 @@ class Transaction(msgspec.Struct, frozen=True):
 
     def credit(self, made: AnyStatement) -> Credit | None:
         """The visit that a conversion made by this statement is credited to."""
-        return credit(self.visits.of(made), made, lambda visit: self.offer(visit, made))
+        return credit(self.visits.of(made), made, self.offer)
 
     def click_of(self, made: AnyStatement) -> str:
         """The receipt of the visit that what this statement makes is credited to; empty for none."""
@@ -134,12 +134,12 @@ class Transaction(msgspec.Struct, frozen=True):
 
     def catalog(self, version: int) -> Catalog:
         """The catalog of this version; CatalogMissing where it has not arrived."""
-        if not version:
-            return NO_CATALOG
         found = self.history.at(version)
-        if found is None:
+        if found:
+            return found.catalog
+        if version:
             raise CatalogMissing(version)
-        return found.catalog
+        return NO_CATALOG
 
 
 def transaction_of(facts: Sequence[AnyFact], history: History) -> Transaction:
@@ -155,14 +155,16 @@ def transaction_of(facts: Sequence[AnyFact], history: History) -> Transaction:
         if fact.receipt_id in known:
             continue
         known.add(fact.receipt_id)
-        if isinstance(fact, Click):
-            clicks.append(fact)
-        elif isinstance(fact, Impression):
-            impressions.append(fact)
-        elif fact.kind != "adjustment" or not fact.key or ("key", fact.key) not in known:
-            statements.append(fact)
-            if fact.kind == "adjustment":
+        if isinstance(fact, Statement):
+            if fact.kind == "adjustment" and fact.key:
+                if ("key", fact.key) in known:
+                    continue
                 known.add(("key", fact.key))
+            statements.append(fact)
+        elif isinstance(fact, Click):
+            clicks.append(fact)
+        else:
+            impressions.append(fact)
     transaction_id = facts[0].transaction_id if facts else ""
     is_persons = kind(transaction_id) is Kind.DERIVED
     is_shared = is_persons or kind(transaction_id) is Kind.AFFILIATE
