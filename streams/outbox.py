@@ -35,9 +35,7 @@ class Outbox:
             self._metrics.outbox.set(len(records))
             await self._ties.may_act()
             try:
-                await self._send_once(records)
-            except RecordsRefused as error:
-                await self._send_refused(records, error)
+                await self._send_in_order(records)
             except Unavailable as error:
                 if self._ties.stopping.is_set():
                     raise
@@ -47,6 +45,16 @@ class Outbox:
             for partition in partitions:
                 partition.sent()
         self._metrics.outbox.set(0)
+
+    async def _send_in_order(self, records: Sequence[Outgoing]) -> None:
+        """Partners are told nothing that Kafka does not have yet: a state may be lost with what is unsent."""
+        notices = [record for record in records if record.topic == "notices"]
+        others = [record for record in records if record.topic != "notices"]
+        for part in filter(None, (others, notices)):
+            try:
+                await self._send_once(part)
+            except RecordsRefused as error:
+                await self._send_refused(part, error)
 
     async def _send_once(self, records: Sequence[Outgoing]) -> None:
         """As the sender does; once a stop has begun, within LAST_SEND_S."""

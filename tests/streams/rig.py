@@ -40,6 +40,7 @@ class FakeKafka:
     """The producer and the consumer's positions; tells what happened in which order."""
 
     def __init__(self) -> None:
+        self.asked: list[list[str]] = []
         self.sent: list[Outgoing] = []
         self.events: list[str] = []
         self.held: set[TP] = set()
@@ -51,6 +52,7 @@ class FakeKafka:
         self.on_send: Callable[[], None] = lambda: None
 
     async def send_all(self, records: Sequence[Outgoing]) -> None:
+        self.asked.append([record.topic for record in records])
         self.on_send()
         await self.there.wait()
         if self.answers:

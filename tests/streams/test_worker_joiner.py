@@ -49,7 +49,7 @@ async def test_a_fetch_is_stored_then_sent_then_may_be_committed(rig: Rig):
     joiner = await rig.started()
     joiner.assignment.open[0].apply = partial(_noting, rig.kafka.events, joiner.assignment.open[0].apply)  # type: ignore[method-assign]
     await joiner.handle(fetch(record(click()), record(postback())))
-    assert rig.kafka.events == ["stored", "sent", "handled"]
+    assert rig.kafka.events == ["stored", "sent", "sent", "handled"]
     assert [case.version for case in cases(rig.kafka.sent)] == [version(2)]
     assert rig.kafka.commits == {CLICKS: 1, POSTBACKS: 1}
 
@@ -57,6 +57,18 @@ async def test_a_fetch_is_stored_then_sent_then_may_be_committed(rig: Rig):
 def _noting(events: list[str], apply: Callable[[Any], None], changes: Any) -> None:
     apply(changes)
     events.append("stored")
+
+
+async def test_partners_are_told_nothing_that_kafka_does_not_have_yet(rig: Rig):
+    """Else one is told of a case that never was, where the state is lost between the two."""
+    joiner = await rig.started()
+    work = await stuck(rig, joiner, fetch(record(click()), record(postback())))
+    rig.kafka.answers = [Unavailable("away")]
+    rig.kafka.on_send = lambda: None
+    rig.kafka.there.set()
+    await work
+    assert [each.topic for each in rig.kafka.sent] == ["conversions", "notices"]
+    assert rig.kafka.asked == [["conversions"], ["conversions"], ["notices"]]
 
 
 async def test_nothing_may_be_committed_before_kafka_acknowledged(rig: Rig):
