@@ -21,6 +21,7 @@ SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
 START_MS: Final = times.to_ms("2026-11-18T21:00:00.000Z")  # a rate changes an hour and two days later
 KINDS: Final = "00da"  # the first digits of identifiers: random ones, a person's, an affiliate's
 CROWD: Final = 1 / 1_000  # of the histories: one over the limit of observations
+AGAIN: Final = 0.05  # one order told again, late
 CROWDED: Final = 1_000  # facts
 
 VISITED_MS: Final = (0, 0, 0, 0, 1, SECOND, HOUR, 20 * DAY, 35 * DAY, 100 * DAY, 130 * DAY)
@@ -68,7 +69,10 @@ class _Inventor:
         drawn = invented_catalog.settings(chance)
         kind: Any = {"d": Derived(derived=("email",)), "a": "affiliate"}.get(self._identifier[0], "random")
         catalogs = {n: invented_catalog.catalog(each, kind) for n, each in enumerate(drawn, 1)}
-        visits = [self._visit() for _ in range(chance.choice([0, 1, 1, 1, 1, 1, 1, 2, 2, 3]))]
+        visits = [
+            self._visit(START_MS + chance.choice(VISITED_MS))
+            for _ in range(chance.choice([0, 1, 1, 1, 1, 1, 1, 2, 2, 3]))
+        ]
         moments = [times.to_ms(one.occurred_at) for one in visits] or [START_MS]
         base_ms = chance.choice(moments) + chance.choice(AFTER_MS)
         said: list[AnyFact] = []
@@ -79,6 +83,8 @@ class _Inventor:
             said.append(
                 self._adjustment(at_ms, catalogs) if self._happens(0.2) else self._report(at_ms, catalogs)
             )
+        if self._happens(AGAIN):
+            said += self._again(base_ms, catalogs)
         if self._happens(CROWD):
             said += self._crowd(base_ms)
         facts = [*visits, *said]
@@ -86,9 +92,8 @@ class _Inventor:
         chance.shuffle(facts)
         return History(identifier=self._identifier, facts=facts, catalogs=catalogs, settings=[*drawn])
 
-    def _visit(self) -> Click | Impression:
+    def _visit(self, at_ms: int) -> Click | Impression:
         chance = self._chance
-        at_ms = START_MS + chance.choice(VISITED_MS)
         fields = {
             "offer_id": SHOES,
             "advertiser_id": 1,
@@ -165,6 +170,29 @@ class _Inventor:
         """With what the edge makes of the goal's word."""
         catalog = catalogs[common["catalog_version"]]
         return {**common, "goal_id": at_the_edge(catalog, common["offer_id"], common["goal"])}
+
+    def _again(self, at_ms: int, catalogs: dict[int, Catalog]) -> list[AnyFact]:
+        """One order told again: when nothing corrects it any more, or after it was created and released."""
+        number = {"conversion_unique_id": "A", "goal": "", "goal_id": 0, "test": False}
+        if self._happens(0.5):
+            far_ms = at_ms + self._chance.choice([119, 121, 150]) * DAY
+            again = [self._report(at_ms, catalogs), self._report(far_ms, catalogs)]
+            visits = [self._visit(far_ms - HOUR)] if self._happens(0.5) else []
+        else:
+            made = self._adjustment(at_ms, catalogs), self._adjustment(at_ms + HOUR, catalogs)
+            actions = (
+                {"action": "create"},
+                {"action": "release", "status": "", "payout": None, "revenue": None},
+            )
+            again = [
+                *(
+                    msgspec.structs.replace(one, key="", **how)
+                    for one, how in zip(made, actions, strict=True)
+                ),
+                self._report(at_ms + 40 * DAY, catalogs),
+            ]
+            visits = []
+        return [*visits, *(msgspec.structs.replace(one, **number) for one in again)]
 
     def _crowd(self, at_ms: int) -> list[AnyFact]:
         """More observations than a case may have; the more trusted come last."""
