@@ -9,7 +9,7 @@ FAST := not stack and not browser and not kill
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up check test bench kills availability load joining joinerkills readings catalogs chromium schemas lock clean
+.PHONY: help setup demo up check test bench kills availability load joining deciding joinerkills readings catalogs chromium schemas lock clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -64,6 +64,9 @@ load: setup  ## overload by class, slow callers, and what a click costs the coll
 
 joining: setup  ## what the joiner costs: CPU, memory with millions of transactions, hot keys, a lost state; ARGS="memory"
 	@$(BIN)/python -m proof.joining $(ARGS)
+
+deciding: setup  ## what a decision costs: CPU of a case by the shape of its facts, by 10 and by 10 000 offers
+	@$(BIN)/python -m proof.deciding $(ARGS)
 
 catalogs: setup  ## what a catalog of 10 000 offers costs: to check, publish and keep, a click by it; ARGS="stack"
 	@$(BIN)/python -m proof.catalog_costs $(ARGS)

@@ -96,14 +96,13 @@ def _term(goal: Goal, visit: Click | Impression, catalog: Catalog) -> int | None
 
 def _holds(term: Term, visit: Click | Impression, tier: str) -> bool:
     """Whether every condition that the term gives holds for this visit."""
-    conditions = (
-        (term.affiliate, visit.affiliate_id),
-        (term.tier, tier),
-        (term.country, visit.country_code),
-        (term.device, visit.device_type),
-        (term.source, visit.source),
+    return (
+        (not term.affiliate or visit.affiliate_id in term.affiliate)
+        and (not term.tier or tier in term.tier)
+        and (not term.country or visit.country_code in term.country)
+        and (not term.device or visit.device_type in term.device)
+        and (not term.source or visit.source in term.source)
     )
-    return all(not allowed or value in allowed for allowed, value in conditions)
 
 
 def _side(
