@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
 from deploy.terminal import say
@@ -80,7 +81,7 @@ def main() -> int:
     decided: dict[str, Callable[[], object]] = {"": squares}
     for name, facts in shapes().items():
         for offers, known in histories.items():
-            decided[f"{name} {offers}"] = lambda facts=facts, known=known: decide_transaction(facts, known)
+            decided[f"{name} {offers}"] = partial(decide_transaction, facts, known)
     best = measured(decided, args.rounds)
     say(f"{'µs of CPU a case':<46}{SMALL:>8} offers{args.offers:>8} offers")
     for name in shapes():
