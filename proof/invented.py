@@ -176,22 +176,17 @@ class _Inventor:
         number = {"conversion_unique_id": "A", "goal": "", "goal_id": 0, "test": False}
         if self._happens(0.5):
             far_ms = at_ms + self._chance.choice([119, 121, 150]) * DAY
-            again = [self._report(at_ms, catalogs), self._report(far_ms, catalogs)]
-            visits = [self._visit(far_ms - HOUR)] if self._happens(0.5) else []
+            first: list[Any] = [self._report(at_ms, catalogs)]
         else:
+            far_ms = at_ms + 40 * DAY
             made = self._adjustment(at_ms, catalogs), self._adjustment(at_ms + HOUR, catalogs)
-            actions = (
-                {"action": "create"},
-                {"action": "release", "status": "", "payout": None, "revenue": None},
-            )
-            again = [
-                *(
-                    msgspec.structs.replace(one, key="", **how)
-                    for one, how in zip(made, actions, strict=True)
-                ),
-                self._report(at_ms + 40 * DAY, catalogs),
+            release = {"action": "release", "status": "", "payout": None, "revenue": None}
+            actions: list[dict[str, Any]] = [{"action": "create"}, release]
+            first = [
+                msgspec.structs.replace(one, key="", **how) for one, how in zip(made, actions, strict=True)
             ]
-            visits = []
+        again = [*first, self._report(far_ms, catalogs)]
+        visits = [self._visit(far_ms - HOUR)] if self._happens(0.5) else []
         return [*visits, *(msgspec.structs.replace(one, **number) for one in again)]
 
     def _crowd(self, at_ms: int) -> list[AnyFact]:

@@ -125,7 +125,7 @@ def _conversions(
     """late: of a person; None with other identifiers, where nothing is too late by itself."""
     setting = transaction.setting(goal_id, own := transaction.own(share.first), share.heard or share.barred)
     goal = setting.goal or UNKNOWN_GOAL
-    groups = group(share.heard, share.barred, share.adjustments, goal, setting.status_of)
+    groups = group(share.heard, share.barred, share.adjustments, goal, setting.status_of, share.undone)
     if not groups:
         return []
     if late is not None and goal.repeat == "many":

@@ -8,7 +8,8 @@ credited to, and each share is decided as if it were alone:
 3. What the network states without a number goes to the only share, else to the one that began before it;
    where several did, it could mean any of them.
 4. A statement that was received more than the correction window after the first of its share is too late.
-5. What no click is known of waits together, as long as it was received within the correction window of the
+5. What the network created under a number and released is none: it is only shown where others report it.
+6. What no click is known of waits together, as long as it was received within the correction window of the
    first; what comes later waits by itself. So it is the same when the earlier is no longer kept.
 """
 
@@ -21,8 +22,9 @@ from schemas import times
 from schemas.facts import Adjustment
 from streams import expiry
 from streams.grouping import Group
-from streams.merge import AnyStatement, order
+from streams.merge import AnyStatement, Order, order
 
+NEVER: Final[Order] = ("", "", 0)
 NOBODYS: Final = ""  # of what no click is known yet
 Name = tuple[str, str]  # of a share: its click; without one, its first receipt
 
@@ -35,6 +37,7 @@ class Share(msgspec.Struct, kw_only=True):
 
     click: the receipt of the visit that it is credited to. heard: what has permission. barred: what has none.
     adjustments: what the network states of it. unclear: the same, where it could mean other shares as well.
+    undone: what it created of it and took back.
     """
 
     click: str = NOBODYS
@@ -42,6 +45,7 @@ class Share(msgspec.Struct, kw_only=True):
     barred: Sequence[AnyStatement] = ()
     adjustments: Sequence[Adjustment] = ()
     unclear: Sequence[Adjustment] = ()
+    undone: Sequence[Adjustment] = ()
 
     @property
     def first(self) -> AnyStatement:
@@ -51,18 +55,47 @@ class Share(msgspec.Struct, kw_only=True):
 
 def shares(whole: Share, click_of: ClickOf) -> list[Share]:
     """The shares of a case, by when they began."""
-    statements = [*whole.heard, *whole.barred]
+    undone = _undone(whole)
+    heard = [one for one in whole.heard if one not in undone] if undone else whole.heard
+    statements = [*heard, *whole.barred]
     names = _names(statements, click_of)
     homes = _homes(statements, names)
     found: dict[Name, Share] = {}
-    for kind in ("heard", "barred"):
-        for one in getattr(whole, kind):
+    for kind, some in (("heard", heard), ("barred", whole.barred)):
+        for one in some:
             name = homes[one.conversion_unique_id] if one.conversion_unique_id else names[one.receipt_id]
             share = Share(click=name[0], heard=[], barred=[], adjustments=[], unclear=[])
             getattr(found.setdefault(name, share), kind).append(one)
     began = sorted(found.values(), key=lambda share: order(share.first))
     for one in whole.adjustments:
         _add(began, found, homes, one)
+    for one in undone:
+        if home := homes.get(one.conversion_unique_id):
+            found[home].undone = [*found[home].undone, one]
+    return began
+
+
+def _undone(whole: Share) -> list[Adjustment]:
+    """What the network created under an order number, and released by that number before it was too late."""
+    releases = [one for one in whole.adjustments if one.action == "release" and one.conversion_unique_id]
+    if not releases:
+        return []
+    began = _began([*whole.heard, *whole.barred])
+    released: dict[str, Order] = {}
+    for one in releases:  # they come in the order of receipt
+        number, received_ms = one.conversion_unique_id, times.to_ms(one.received_at)
+        if received_ms - began.get(number, received_ms) <= expiry.CORRECTION_MS:
+            released[number] = order(one)
+    created = [one for one in whole.heard if isinstance(one, Adjustment)]
+    return [one for one in created if order(one) < released.get(one.conversion_unique_id, NEVER)]
+
+
+def _began(statements: Iterable[AnyStatement]) -> dict[str, int]:
+    """By order number when it was first stated."""
+    began: dict[str, int] = {}
+    for one in statements:
+        number, received_ms = one.conversion_unique_id, times.to_ms(one.received_at)
+        began[number] = min(began.get(number, received_ms), received_ms)
     return began
 
 
@@ -80,12 +113,9 @@ def _names(statements: Iterable[AnyStatement], click_of: ClickOf) -> dict[str, N
     return found
 
 
-def _homes(statements: Iterable[AnyStatement], names: Mapping[str, Name]) -> dict[str, Name]:
+def _homes(statements: Sequence[AnyStatement], names: Mapping[str, Name]) -> dict[str, Name]:
     """By order number the share of its first statement; what has permission comes first, unless too late."""
-    began: dict[str, int] = {}
-    for one in statements:
-        number, received_ms = one.conversion_unique_id, times.to_ms(one.received_at)
-        began[number] = min(began.get(number, received_ms), received_ms)
+    began = _began(statements)
     first: dict[str, AnyStatement] = {}
     for one in statements:
         number = one.conversion_unique_id

@@ -56,11 +56,12 @@ def group(
     adjustments: Sequence[Adjustment],
     goal: Goal,
     status_of: StatusOf,
+    taken_back: Sequence[Adjustment] = (),
 ) -> list[Group]:
     """The conversions of a case: what has permission makes them; the rest, and the network, speak of them.
 
     Where nothing has permission, what has none makes them. What the network created and takes back makes
-    none: the others are grouped as if it had not been.
+    none: the others are grouped as if it had not been. taken_back: of that what is known already.
     """
     groups = _grouped(heard, barred, adjustments, goal, status_of)
     if not adjustments:
@@ -71,7 +72,7 @@ def group(
         groups = _grouped(heard, barred, adjustments, goal, status_of)
     for each in groups:
         _take_back(each)
-    for one, meant in _meant(groups, undone.values()):
+    for one, meant in _meant(groups, [*taken_back, *undone.values()]):
         if len(meant) == 1:
             meant[0].shown.append(one)
     return groups

@@ -1,6 +1,7 @@
 """Rule 1 for a person's identifier: what each click brought, and what comes too late to correct it."""
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from proof.expected.identity import CORRECTED_MS, Group
 from proof.expected.words import Heard, Statement
@@ -12,15 +13,22 @@ def in_time(said: Sequence[Statement]) -> list[Statement]:
     return [one for one in said if one.received_ms <= born_ms + CORRECTED_MS]
 
 
-def by_click(said: Sequence[Heard]) -> tuple[list[list[Heard]], list[Heard]]:
+class Share(NamedTuple):
+    """What one click brought. undone: what the network created under one of its numbers, and released."""
+
+    said: list[Heard]
+    undone: list[Heard]
+
+
+def by_click(said: Sequence[Heard]) -> tuple[list[Share], list[Heard]]:
     """What belongs to each click, and what could mean several."""
-    reports = [one for one in said if one.is_report]
+    undone = [one for one in said if _is_undone(one, said)]
+    reports = [one for one in said if one.is_report and one not in undone]
     waiting = _waiting(reports)
     shares: dict[str, list[Heard]] = {}
     for one in reports:
         first = _first(_in_time(_same_number(one, reports)))
         shares.setdefault(first.visit.receipt if first.visit else waiting[first.said.receipt], []).append(one)
-    found = [*shares.values()]
     alone = []
     for word in (one for one in said if not one.is_report):
         meant = _meant(list(shares.values()), word)
@@ -28,7 +36,21 @@ def by_click(said: Sequence[Heard]) -> tuple[list[list[Heard]], list[Heard]]:
             meant[0].append(word)
         elif meant:
             alone.append(word)
-    return [_in_time(share) for share in found], alone
+    found = [
+        Share(
+            _in_time(share), [one for one in undone if one.said.number in {two.said.number for two in share}]
+        )
+        for share in shares.values()
+    ]
+    return found, alone
+
+
+def _is_undone(one: Heard, said: Iterable[Heard]) -> bool:
+    """Whether the network created it, and released its number afterwards, and not too late."""
+    if one.said.action != "create" or not one.said.number:
+        return False
+    same = [two for two in said if two.said.number == one.said.number]
+    return any(two.said.action == "release" and two.age > one.age for two in _in_time(same))
 
 
 def _same_number(one: Heard, reports: Iterable[Heard]) -> list[Heard]:

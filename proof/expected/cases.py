@@ -84,14 +84,14 @@ def _alike(heard: Sequence[Heard]) -> Iterator[list[Heard]]:
 def _conversions(told: Told, same: list[Heard]) -> list[Expected]:
     """A person's once goal counts once for each click."""
     persons = told.transaction_id[0] == PERSONS
-    shares: list[list[Heard]] = [same]
+    shares = [buyers.Share(same, [])]
     unclear: list[Heard] = []
     if persons and not _goes(same, told.catalogs).many:
         shares, unclear = buyers.by_click(same)
     found: list[Expected] = []
     for share in shares:
-        goes = _goes(share, told.catalogs)
-        groups = network.conversions(share, goes)
+        goes = _goes(share.said, told.catalogs)
+        groups = network.conversions([*share.said, *share.undone], goes)
         if persons and goes.many:
             buyers.keep_in_time(groups)
         found += [conversion(told, group, groups, once=not goes.many) for group in groups]

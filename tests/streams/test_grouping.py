@@ -447,3 +447,19 @@ def test_4_16_what_comes_too_late_gives_its_number_no_other_click():
     (found,) = decision.cases[0]
     assert found == conversion(*facts[:2], catalogs=catalogs)
     assert set(decision.late) == {facts[3].receipt_id}
+
+
+def test_1_16_what_was_created_and_taken_back_gives_its_number_no_place_beside_its_click():
+    facts = [
+        adjustment(1, 0, action="create", conversion_unique_id="A", **PERSON),
+        adjustment(2, HOUR, action="release", conversion_unique_id="A", **PERSON),
+        click(3, 40 * DAY, **PERSON),
+        postback(4, 40 * DAY + HOUR, conversion_unique_id="A", **PERSON),
+        pixel(5, 40 * DAY + 2 * HOUR, **PERSON),
+    ]
+    found = conversion(*facts)
+    assert (found.conversion_unique_id, found.status, found.observed_by) == (
+        "A",
+        "approved",
+        ("adjustment", "pixel", "postback"),
+    )
