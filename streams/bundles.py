@@ -21,17 +21,17 @@ class Bundle(NamedTuple):
 
 def is_shared(transaction_id: str) -> bool:
     """Whether it is no single click's: a derived or an affiliate identifier."""
-    return not transaction_id[0].isdecimal() and kind(transaction_id) in (Kind.DERIVED, Kind.AFFILIATE)
+    return not transaction_id[:1].isdecimal() and kind(transaction_id) in (Kind.DERIVED, Kind.AFFILIATE)
 
 
 def is_persons(transaction_id: str) -> bool:
     """Whether it is derived from a person: decided together, kept and sent click by click."""
-    return kind(transaction_id) is Kind.DERIVED
+    return not transaction_id[:1].isdecimal() and kind(transaction_id) is Kind.DERIVED
 
 
 def case_number(statement: Statement) -> str:
     """What tells cases of one transaction and goal apart: with affiliate identifiers, else nothing."""
-    if kind(statement.transaction_id) is not Kind.AFFILIATE:
+    if statement.transaction_id[:1].isdecimal() or kind(statement.transaction_id) is not Kind.AFFILIATE:
         return ""
     return statement.conversion_unique_id or statement.receipt_id
 

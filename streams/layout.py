@@ -5,7 +5,6 @@ another's. Times are eight bytes, big-endian, so that byte order is time order.
 """
 
 import hashlib
-from functools import lru_cache
 from typing import Final, NamedTuple
 
 import msgspec
@@ -126,7 +125,6 @@ def number(value: int) -> bytes:
     return (value + _OFFSET).to_bytes(_NUMBER_BYTES, "big")
 
 
-@lru_cache(maxsize=16_384)  # what was received when it occurred has the same twice; 3 MB
 def moment(at: str) -> bytes:
     """The number of a time on the wire."""
     return number(times.to_ms(at))
