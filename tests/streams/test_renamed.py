@@ -12,7 +12,7 @@ from schemas import facts
 from schemas.catalog import Affiliate, Catalog, PartnerPostback
 from schemas.decisions import Notice
 from schemas.facts import AnyFact
-from service.kafka import Record
+from service.kafka import Outgoing, Record
 from streams.batch import Batch
 from streams.decide import decide_transaction
 from streams.state import Partition
@@ -36,16 +36,31 @@ class Worker:
     def __init__(self, state: Partition) -> None:
         self.state = state
         self.catalog = catalog()
+        self.emitted: list[Outgoing] = []
 
     def told(self, *given: AnyFact) -> list[tuple[int, str]]:
         """Affiliate and status of each notice that is sent when these facts come."""
-        rules = partial(decide_transaction, history=shop.history(self.catalog))
-        made = Batch(self.state, rules, CLICKED_MS)
+        made = self._batch()
         made.absorb([_record(each) for each in given])
-        self.state.apply(made.changes)
-        self.state.sent()
+        self._apply(made)
         sent = [each.value for each in made.changes.outbox if each.topic == "notices"]
         return [(each.affiliate_id, each.status) for each in map(_notice, sent)]
+
+    def restored(self, lost: "Worker", *given: AnyFact) -> None:
+        """As who lost its state: it has the topic `conversions`, and all facts until then."""
+        made = self._batch(silent=True)
+        made.take_cases([Record("conversions", 0, 0, CLICKED_MS, one.key, one.value) for one in lost.emitted])
+        made.absorb([_record(each) for each in given])
+        self._apply(made)
+
+    def _batch(self, *, silent: bool = False) -> Batch:
+        rules = partial(decide_transaction, history=shop.history(self.catalog))
+        return Batch(self.state, rules, CLICKED_MS, silent=silent)
+
+    def _apply(self, made: Batch) -> None:
+        self.state.apply(made.changes)
+        self.state.sent()
+        self.emitted += [each for each in made.changes.outbox if each.topic == "conversions"]
 
 
 _notice = msgspec.json.Decoder(Notice).decode
@@ -135,3 +150,19 @@ def test_what_was_told_is_remembered_while_the_conversion_waits(worker: Worker) 
     assert worker.told(click(3, 1, is_bot=True)) == []
     approved = shop.adjustment(4, 3 * DAY, conversion_unique_id="A", status="approved", **PERSON)
     assert worker.told(approved) == []
+
+
+@pytest.mark.parametrize("took_over", [False, True])
+def test_who_lost_its_state_tells_nobody_twice(worker: Worker, tmp_path: Path, *, took_over: bool) -> None:
+    """Whether it was lost before the late click came or after."""
+    first, late = [click(1, 0), order(2, 2)], click(3, 1)
+    assert worker.told(*first) == [(42, "approved")]
+    if took_over:
+        assert worker.told(late) == []
+    state = Store(tmp_path / "other").open(0)
+    other = Worker(state)
+    other.restored(worker, *first, *([late] if took_over else []))
+    assert other.told(*([] if took_over else [late]), order(4, 3)) == []
+    other.catalog = catalog(on=ALWAYS)
+    assert other.told(order(5, 4, status="cancelled")) == [(42, "rejected")]
+    state.close()
