@@ -228,6 +228,14 @@ def test_an_event_of_2099_a_collector_in_2099_and_one_ten_days_behind_move_no_cl
     assert told == {"clicks": NOON_MS, "postbacks": NOON_MS}
 
 
+def test_each_record_of_a_batch_is_held_to_the_day_on_which_the_broker_had_it(state: Partition):
+    """Guard: by another's date a collector in 2099 would move the clock three days on, not one."""
+    told = clocks(
+        state, (click("t1", 1, **at(-1)), 3), (click("t2", 2, received_at=IN_2099, occurred_at=IN_2099), 1)
+    )
+    assert told == {"clicks": NOON_MS + DAY, "postbacks": 0}
+
+
 def test_what_a_wrong_clock_received_changes_nothing_for_the_others(state: Partition):
     ahead = {"received_at": IN_2099, "occurred_at": IN_2099}
     absorbed(state, click("t1", 1), click("t2", 2, **ahead), click("t3", 3, **at(-10)))
