@@ -38,6 +38,16 @@ _of_observation: Final = attrgetter(*FROM_STATEMENTS)
 _NOTHING: Final = ("",) * len(FROM_STATEMENTS)
 
 
+class Words(msgspec.Struct, frozen=True):
+    """What is stated of a conversion.
+
+    ranked: by whom, the most trusted first. speakers: by field whose word counts, None where nobody says it.
+    """
+
+    ranked: Sequence[AnyStatement]
+    speakers: Mapping[str, AnyStatement | None]
+
+
 class Case(msgspec.Struct, frozen=True, kw_only=True):
     """What the conversions of a case share.
 
@@ -74,9 +84,10 @@ def conversion_of(case: Case, group: Group) -> Row:
     visit = credit.visit if credit else None
     setting = _setting(case, visit, group)
     ranked = rank(_in_order(group))
-    sale = _sale(ranked, setting, group.statements[0].occurred_at[:10])
+    words = Words(ranked, _speakers(ranked))
+    sale = _sale(words, setting, group.statements[0].occurred_at[:10])
     worth = quote(setting.goal, visit, sale, setting.catalog) if visit and setting.goal else None
-    found = verdict(_evidence(case, group, credit, setting, worth, ranked))
+    found = verdict(_evidence(case, group, credit, setting, worth, words))
     conversion = Conversion(
         test=case.test,
         catalog_version=setting.version,
@@ -89,7 +100,7 @@ def conversion_of(case: Case, group: Group) -> Row:
         **_credited(credit),
         **_observed(group, ranked),
         **_adjusted(group, ranked),
-        **_explained(case, group, ranked),
+        **_explained(case, group, words),
         **_worth(worth, found, test=case.test),
     )
     if visit is None:
@@ -120,9 +131,19 @@ def _setting(case: Case, visit: Click | Impression | None, group: Group) -> Sett
     return case.transaction.setting(case.goal_id, visit, group.statements)
 
 
-def _sale(ranked: Sequence[AnyStatement], setting: Setting, day: str) -> Sale:
-    amount, by = said_amount(ranked, "sale_amount"), speaker_of_currency(ranked)
-    currency = by.sale_currency if by else ""
+def _speakers(ranked: Sequence[AnyStatement]) -> dict[str, AnyStatement | None]:
+    """Whose word counts for what: rule 2."""
+    fields = SPOKEN if ranked[0].kind == "adjustment" else SPOKEN_BY_ALL
+    found = {field: speaker(ranked, field) for field in fields}
+    if found["sale_currency"]:
+        found["sale_currency"] = speaker_of_currency(ranked)
+    return found
+
+
+def _sale(words: Words, setting: Setting, day: str) -> Sale:
+    ranked, by, of_currency = words.ranked, words.speakers["sale_amount"], words.speakers["sale_currency"]
+    amount = by.sale_amount if by else None
+    currency = of_currency.sale_currency if of_currency else ""
     if amount is not None and not currency and setting.goal:
         currency = setting.goal.paid_in
     if ranked[0].kind != "adjustment":  # the network's word comes first, and no other states what is owed
@@ -136,9 +157,9 @@ def _evidence(
     credit: Credit | None,
     setting: Setting,
     worth: Quote | None,
-    ranked: Sequence[AnyStatement],
+    words: Words,
 ) -> Evidence:
-    by = speaker(ranked, "status")
+    by = words.speakers["status"]
     transaction = case.transaction
     return Evidence(
         group=group,
@@ -152,7 +173,7 @@ def _evidence(
         offer=setting.offer,
         goal=setting.goal,
         quote=worth,
-        barred=_barred(case, group, ranked),
+        barred=_barred(case, group, words.ranked),
         at_visit=_at_visit(case, credit),
         first=case.counts.number,
         is_shared=transaction.is_shared,
@@ -208,7 +229,7 @@ def _credited(credit: Credit | None) -> dict[str, Any]:
 
 
 def _observed(group: Group, ranked: Sequence[AnyStatement]) -> dict[str, Any]:
-    all_of_it = [*ranked, *group.shown]
+    all_of_it = [*ranked, *group.shown] if group.shown else ranked
     return {
         "occurred_at": group.statements[0].occurred_at,
         "received_at": group.statements[0].received_at,
@@ -230,6 +251,8 @@ def _said(ranked: Sequence[AnyStatement]) -> dict[str, str]:
 
 def _adjusted(group: Group, ranked: Sequence[AnyStatement]) -> dict[str, Any]:
     """The network's latest word on it, who, when and why: it outranks all others, or was taken back."""
+    if not group.shown and ranked[0].kind != "adjustment":
+        return {}
     stated = [one for one in (ranked[0], *group.shown) if one.kind == "adjustment"]
     if not stated:
         return {}
@@ -237,20 +260,14 @@ def _adjusted(group: Group, ranked: Sequence[AnyStatement]) -> dict[str, Any]:
     return {"adjusted_by": last.stated_by, "adjusted_at": last.received_at, "adjusted_why": last.why}
 
 
-def _explained(case: Case, group: Group, ranked: Sequence[AnyStatement]) -> dict[str, Any]:
+def _explained(case: Case, group: Group, words: Words) -> dict[str, Any]:
     """Of several statements which one spoke for what; and why some have no say."""
     found: dict[str, Any] = {}
-    if len(ranked) > 1 or ranked[0].kind == "adjustment":
-        fields = SPOKEN if ranked[0].kind == "adjustment" else SPOKEN_BY_ALL
-        spoke = [f"{field} {by.receipt_id}" for field in fields if (by := _speaker(ranked, field))]
-        found["spoke"] = tuple(spoke)
+    if len(words.ranked) > 1 or words.ranked[0].kind == "adjustment":
+        found["spoke"] = tuple([f"{field} {by.receipt_id}" for field, by in words.speakers.items() if by])
     if group.shown:
         found["unheard"] = tuple(f"{one.receipt_id}: {_why_unheard(case, one)}" for one in group.shown)
     return found
-
-
-def _speaker(ranked: Sequence[AnyStatement], field: str) -> AnyStatement | None:
-    return speaker_of_currency(ranked) if field == "sale_currency" else speaker(ranked, field)
 
 
 def _why_unheard(case: Case, one: AnyStatement) -> str:

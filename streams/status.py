@@ -233,6 +233,8 @@ def needs_approval(evidence: Evidence) -> Verdict | None:
 
 def created(evidence: Evidence) -> Verdict | None:
     """The network made it, and nobody says more: approved, and why it is there at all."""
+    if "adjustment" not in evidence.group.kinds:
+        return None
     by = [one for one in evidence.group.statements if one.kind == "adjustment"]
     return _by_network("approved", by[-1]) if by else None
 

@@ -166,8 +166,9 @@ def transaction_of(facts: Sequence[AnyFact], history: History) -> Transaction:
         else:
             impressions.append(fact)
     transaction_id = facts[0].transaction_id if facts else ""
-    is_persons = kind(transaction_id) is Kind.DERIVED
-    is_shared = is_persons or kind(transaction_id) is Kind.AFFILIATE
+    whose = kind(transaction_id)
+    is_persons = whose is Kind.DERIVED
+    is_shared = is_persons or whose is Kind.AFFILIATE
     visits = visits_of(clicks, impressions, is_shared=is_shared)
     return Transaction(transaction_id, is_shared, is_persons, visits, statements, history)
 
