@@ -28,7 +28,7 @@ VISITED_MS: Final = (0, 0, 0, 0, 1, SECOND, HOUR, 20 * DAY, 35 * DAY, 100 * DAY,
 # From one of the visits to a statement: the edges of every window, and what clocks do.
 AFTER_MS: Final = (
     *(*(2 * MINUTE, 2 * HOUR, 3 * HOUR, 6 * DAY) * 6, MINUTE, HOUR, 25 * HOUR, 20 * DAY, 31 * DAY),
-    *(0, -1, -5 * SECOND, -5 * SECOND - 1, -HOUR, MINUTE - 1, HOUR - 1, HOUR + 1, DAY, DAY + 1),
+    *(0, -1, -5 * SECOND, -5 * SECOND - 1, -HOUR, MINUTE - 1, HOUR - 1, *(HOUR + 1,) * 3, DAY, DAY + 1),
     *(7 * DAY, 7 * DAY + 1, 30 * DAY, 30 * DAY + 1, 119 * DAY, 120 * DAY, 120 * DAY + 1, 150 * DAY),
 )
 NEAR_MS: Final = (0, 0, 1, SECOND, MINUTE, MINUTE + 1, 9 * MINUTE, 10 * MINUTE, 10 * MINUTE + 1, DAY)
@@ -85,6 +85,8 @@ class _Inventor:
             )
         if self._happens(AGAIN):
             said += self._again(base_ms, catalogs)
+        if self._happens(AGAIN):
+            said += self._unclear(base_ms, catalogs)
         if self._happens(CROWD):
             said += self._crowd(base_ms)
         facts = [*visits, *said]
@@ -188,6 +190,17 @@ class _Inventor:
         again = [*first, self._report(far_ms, catalogs)]
         visits = [self._visit(far_ms - HOUR)] if self._happens(0.5) else []
         return [*visits, *(msgspec.structs.replace(one, **number) for one in again)]
+
+    def _unclear(self, at_ms: int, catalogs: dict[int, Catalog]) -> list[AnyFact]:
+        """Two orders, and a word that could mean each of them where the goal repeats."""
+        word: AnyFact = self._report(at_ms + SECOND, catalogs)
+        if self._happens(0.5):
+            word = self._adjustment(at_ms + SECOND, catalogs)
+        word = msgspec.structs.replace(word, conversion_unique_id="", sale_amount=None, status="rejected")
+        orders = (
+            msgspec.structs.replace(self._report(at_ms, catalogs), conversion_unique_id=each) for each in "AB"
+        )
+        return [msgspec.structs.replace(one, goal="", goal_id=0, test=False) for one in (*orders, word)]
 
     def _crowd(self, at_ms: int) -> list[AnyFact]:
         """More observations than a case may have; the more trusted come last."""

@@ -27,6 +27,8 @@ SHOES, HATS = 7, 8  # the offer of the visits, and another
 SALE, LEAD = 0, 5
 
 CHANGED: Final = 0.12  # of the settings, in the second version
+MANY: Final = 0.15  # of the catalogs: the goal repeats; with the chance above about a quarter
+STRICT: Final = 0.02  # of the catalogs: a sale may come too late and too soon
 USUAL: Final = 0.85  # of the settings are as a network would leave them
 
 _PERCENT: Final = Price(percent=Decimal(8))
@@ -60,7 +62,7 @@ OFFER: Final[Mapping[str, Sequence[Any]]] = {
     "proof": ("none", "", "allow_from", "token", "signature"),
     "click_window": ("30d", "7d", "1h"),
     "view_window": ("24h", "1h"),
-    "min_time": ("0s", "1m", "1h"),
+    "min_time": ("0s", "1m", "2h"),
     "bots": ("pending", "count"),
     "affiliates": (
         "all",
@@ -117,6 +119,10 @@ def settings(chance: random.Random) -> tuple[Settings, Settings]:
         table: {name: _drawn(chance, values) for name, values in rows.items()}
         for table, rows in _TABLES.items()
     }
+    if chance.random() < MANY:
+        first["sale"]["repeat"] = "many"
+    if chance.random() < STRICT:
+        first["offer"] |= {"click_window": "1h", "min_time": "2h"}
     later = {
         table: {
             name: chance.choice(values) if chance.random() < CHANGED else first[table][name]
