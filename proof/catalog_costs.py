@@ -6,18 +6,20 @@ its own, for the memory that it takes. Without a part: all of them.
 
 import argparse
 import random
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import psutil
 
+from console.catalog_log import KafkaLog
 from deploy.terminal import say
 from ingest import observation, visit
 from ingest.caller import Proxies
@@ -32,13 +34,14 @@ from schemas import facts, transaction_id
 from schemas.catalog import Catalog
 from schemas.catalog_check import check
 from schemas.catalog_reader import Reader
-from schemas.catalog_versions import CatalogVersion, History, encode_version
+from schemas.catalog_versions import CatalogVersion, History, encode_version, record_key
 from schemas.transaction_id import RANDOM_BYTES, Keyring
 
 VERSIONS: Final = 50  # each changes one offer
 REQUESTS: Final = 5_000
 ROUNDS: Final = 5  # of which the best counts: the machine may have other work
 KEYS: Final = Keyring({1: b"\0" * 32}, 1)
+APPLIED_AT: Final = "2026-11-23T00:00:00.000Z"
 NOW_MS: Final = 1_795_000_000_000
 RECEIPT: Final = Receipt("0" * 23 + "-1", None)
 BROWSER: Final = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/140.0.0.0 Safari/537.36"
@@ -84,7 +87,7 @@ def value(offers: int, number: int) -> bytes:
     """A version as its record has it; each has another offer's name changed."""
     catalog, _ = check(large_catalog.written(offers))
     assert catalog is not None  # noqa: S101  the file is ours
-    version = CatalogVersion(version=1, applied_at="", applied_by="", catalog=catalog)
+    version = CatalogVersion(version=1, applied_at=APPLIED_AT, applied_by="", catalog=catalog)
     return _renamed(encode_version(version), number)
 
 
@@ -170,28 +173,38 @@ def stack(offers: int) -> None:
     try:
         with OwnStack(directory / "state", first) as running:
             say(next(line for line in running.output().splitlines() if line.startswith("ready")))
-            for words in (
-                ["apply", str(second), "--yes"],
-                ["apply", str(second), "--yes"],
-                ["show"],
-                ["history"],
-            ):
-                command = [
-                    sys.executable,
-                    "-m",
-                    "roundtrip",
-                    "catalog",
-                    *words,
-                    "--dir",
-                    str(running.directory),
-                ]
-                with timed(f"catalog {words[0]}"):
-                    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603  ourselves
-            for name, pids in running.addresses.processes.items():
-                each = (f"{psutil.Process(pid).memory_info().rss / 1_000_000:.0f} MB" for pid in pids)
-                say(f"{name}: {', '.join(each)}")
+            for words in (["apply", str(second), "--yes"], ["apply", str(second), "--yes"], ["show"]):
+                _run(running, words)
+            _say_memory(running)
+            log, began = KafkaLog(running.settings), value(offers, 1)
+            for number in range(3, VERSIONS + 1):
+                log.append([(record_key(number), _renamed(began, number))])
+            say(f"{VERSIONS} versions:")
+            for words in (["apply", str(second), "--yes"], ["show"], ["history"]):
+                _run(running, words)
+            _say_memory(running)
+        with timed("started again"), OwnStack(directory / "state") as running:
+            _say_memory(running)
     finally:
         shutil.rmtree(directory)
+
+
+def _run(stack: OwnStack, words: Sequence[str]) -> None:
+    command = [sys.executable, "-m", "roundtrip", "catalog", *words, "--dir", str(stack.directory)]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with timed(f"catalog {words[0]}"):
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603  ourselves
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    say(f"  of the processor: {after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime:.1f} s")
+
+
+def _say_memory(stack: OwnStack) -> None:
+    found = {
+        name: sum(psutil.Process(pid).memory_info().rss for pid in pids)
+        for name, pids in stack.addresses.processes.items()
+        if name in ("collector", "joiner")
+    }
+    say(", ".join(f"{name} {taken / 1_000_000:.0f} MB" for name, taken in found.items()))
 
 
 PARTS: Final = {"check": checking, "versions": versions, "edge": edge, "stack": stack}
