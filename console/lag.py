@@ -17,7 +17,7 @@ from service.errors import Unavailable, Unreachable
 from service.kafka import Admin, Partition, read_range
 from service.settings import Settings
 
-# Who reads what, in the order of the path: the groups of streams.topics, sinks.writer and sinks.notifier.
+# Who reads what, in the order of the path: the groups of kafka.topics, sinks.writer and sinks.notifier.
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "roundtrip-joiner": (*FACTS, "conversions"),
     "roundtrip-writer": tuple(TABLES_OF_TOPIC),

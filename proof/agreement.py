@@ -10,10 +10,11 @@ from proof.invented import CROWDED, History
 from schemas import catalog_versions, times
 from schemas.decisions import Conversion
 from schemas.facts import AnyFact, Statement
-from streams import expiry, names
-from streams.bundles import case_number
-from streams.decide import decide_transaction
-from streams.reading import may_count
+from streams import expiry
+from streams.batch.reading import may_count
+from streams.rules import names
+from streams.rules.decide import decide_transaction
+from streams.state.bundles import case_number
 
 BEFORE = "before_click"
 

@@ -22,10 +22,10 @@ from schemas.decisions import Case
 from schemas.facts import AnyFact
 from schemas.topics import DAY_MS, LATENESS_DAYS
 from service.kafka import Record
-from streams.batch import Batch
-from streams.decide import Decision, decide_transaction
-from streams.state import Partition
-from streams.store import Store
+from streams.batch.batch import Batch
+from streams.rules.decide import Decision, decide_transaction
+from streams.state.partition import Partition
+from streams.state.store import Store
 
 TOGETHER: Final = 40  # histories whose facts are mixed
 LATE_MS: Final = (0, 0, 0, 1_000, 3_600_000, DAY_MS, LATENESS_DAYS * DAY_MS)

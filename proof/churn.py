@@ -20,13 +20,13 @@ from proof.histories import DAY, catalogs
 from schemas import times
 from schemas.catalog_versions import CatalogVersion, History
 from service.kafka import Record
-from streams.batch import Batch
-from streams.decide import decide_transaction
+from streams.batch.batch import Batch
 from streams.expirer import STEP_MS, Expirer
 from streams.expiry import KEPT_MS, TopicTime, time_of
-from streams.layout import Position
-from streams.state import Partition
-from streams.store import Store
+from streams.rules.decide import decide_transaction
+from streams.state.layout import Position
+from streams.state.partition import Partition
+from streams.state.store import Store
 
 WINDOW_DAYS: Final = KEPT_MS["clicks"] // DAY
 START: Final = "2026-11-23T12:00:00.000Z"

@@ -19,7 +19,7 @@ from schemas import times, transaction_id
 from schemas.catalog_check import check
 from schemas.catalog_versions import CatalogVersion, History
 from schemas.facts import Adjustment, AnyFact, Click, Pixel, Postback
-from streams.decide import decide_transaction
+from streams.rules.decide import decide_transaction
 
 OFFER: Final = 7  # both catalogs have it
 SMALL: Final = 10  # offers

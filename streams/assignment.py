@@ -1,6 +1,6 @@
 """An assignment: the states of its partitions are open, have sent what they still had to, and lack nothing.
 
-A partition whose state is behind what its group committed is restored first (streams.restore), while the
+A partition whose state is behind what its group committed is restored first (restoring.restore), while the
 others go on. What was sent comes back by `conversions`, and so what other workers sent is known.
 """
 
@@ -15,17 +15,18 @@ from faust.types import TP
 from service.errors import Unavailable
 from service.kafka import Record, told_together
 from service.settings import Settings
-from streams import logs, losses, restore
-from streams.logs import Logs
+from streams.kafka import logs
+from streams.kafka.logs import Logs
+from streams.kafka.places import Places
+from streams.kafka.ties import Ties
+from streams.kafka.topics import READ
 from streams.metrics import Metrics
 from streams.outbox import Outbox
-from streams.places import Places
-from streams.restorer import Job, Restorer
-from streams.state import Partition
-from streams.store import Busy, Store
+from streams.restoring import losses, restore
+from streams.restoring.restorer import Job, Restorer
+from streams.state.partition import Partition
+from streams.state.store import Busy, Store
 from streams.storing import Storing
-from streams.ties import Ties
-from streams.topics import READ
 
 log = logging.getLogger(__name__)
 

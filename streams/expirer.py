@@ -17,11 +17,13 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
-from streams import expiry, layout, persons
-from streams.bundles import Bundle, is_persons, order_memory
-from streams.changes import Changes
-from streams.layout import Expired, Header
-from streams.state import Partition
+from streams import expiry
+from streams.batch import persons
+from streams.state import layout
+from streams.state.bundles import Bundle, is_persons, order_memory
+from streams.state.changes import Changes
+from streams.state.layout import Expired, Header
+from streams.state.partition import Partition
 
 PIECE: Final = 5_000  # entries
 PIECE_S: Final = 0.03  # for which fetches wait, and then for the write. A slow disk makes pieces smaller

@@ -26,7 +26,7 @@ from schemas.topics import (
     LATENESS_DAYS,
     VIEW_WINDOW_DAYS,
 )
-from streams.credit import span
+from streams.rules.credit import span
 
 CORRECTION_MS: Final = CORRECTION_WINDOW_DAYS * DAY_MS
 KEPT_MS: Final = {

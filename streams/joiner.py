@@ -18,17 +18,17 @@ from service.errors import Unavailable
 from service.settings import Settings
 from streams import storing
 from streams.assignment import Assignment
-from streams.attempt import Decide
+from streams.batch.attempt import Decide
+from streams.batch.unverified import Keys
 from streams.expirer import STEP_MS, Expirer
-from streams.fence import Fenced
-from streams.fetch import Fetch
-from streams.logs import Questions
+from streams.kafka.fence import Fenced
+from streams.kafka.fetch import Fetch
+from streams.kafka.logs import Questions
+from streams.kafka.places import Places
+from streams.kafka.ties import Ties
 from streams.metrics import Metrics
 from streams.outbox import Outbox
-from streams.places import Places
 from streams.storing import Storing
-from streams.ties import Ties
-from streams.unverified import Keys
 
 log = logging.getLogger(__name__)
 

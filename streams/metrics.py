@@ -2,8 +2,8 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from streams.batch.tally import Tally
 from streams.expirer import Gone
-from streams.tally import Tally
 
 
 class Metrics:

@@ -10,10 +10,10 @@ from schemas import times
 from schemas.reasons import Reason
 from service.errors import RecordsRefused, Unavailable
 from service.kafka import Outgoing, Record
+from streams.batch.quarantine import quarantined
+from streams.kafka.ties import Ties
 from streams.metrics import Metrics
-from streams.quarantine import quarantined
-from streams.state import Partition
-from streams.ties import Ties
+from streams.state.partition import Partition
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from service.outage import Outage
 from streams.joiner import Joiner
 
 if TYPE_CHECKING:
-    from streams.transport import Consumer
+    from streams.kafka.transport import Consumer
 
 STUCK_S: Final = 60.0  # a consumer that silently stops advancing is Faust's most reported fault
 WAITING_S: Final = 60.0  # a catalog travels in seconds: one that is missed for a minute is worth an alarm

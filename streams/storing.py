@@ -10,14 +10,17 @@ from typing import Final
 
 from schemas.reasons import Reason
 from service.kafka import Record
-from streams import layout, logs, placement, restore, unverified
-from streams.attempt import Decide
-from streams.batch import Batch
-from streams.layout import Position
+from streams.batch import placement, unverified
+from streams.batch.attempt import Decide
+from streams.batch.batch import Batch
+from streams.batch.unverified import Keys
+from streams.kafka import logs
+from streams.kafka.topics import EMITTED
 from streams.metrics import Metrics
-from streams.state import Partition
-from streams.topics import EMITTED
-from streams.unverified import Keys
+from streams.restoring import restore
+from streams.state import layout
+from streams.state.layout import Position
+from streams.state.partition import Partition
 
 log = logging.getLogger(__name__)
 

@@ -16,11 +16,13 @@ from service.kafka import Producer
 from service.key_watch import KeyWatch
 from service.lifetime import Lifetime
 from service.outage import Outage
-from streams import app, decide, fence, heap, topics
+from streams import heap
+from streams.batch.unverified import Keys
 from streams.joiner import Joiner
+from streams.kafka import app, fence, topics
 from streams.metrics import Metrics
 from streams.readiness import Readiness
-from streams.unverified import Keys
+from streams.rules import decide
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from console.adjust_rows import Known, Row
 from schemas import adjustments
 from schemas.decisions import Conversion
 from schemas.facts import Adjustment, AnyFact
-from streams.decide import decide_transaction
+from streams.rules.decide import decide_transaction
 from tests.streams import facts_of_a_shop as shop
 from tests.streams.judged import Judged, histories
 

@@ -8,7 +8,7 @@ import pytest
 
 from console import clauses, trace
 from schemas.facts import Adjustment, AnyFact, Click, Impression, Postback
-from streams.decide import decide_transaction
+from streams.rules.decide import decide_transaction
 from tests.streams import facts_of_a_shop as shop
 from tests.streams.judged import Judged, histories
 

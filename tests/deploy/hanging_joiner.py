@@ -9,7 +9,7 @@ from typing import Any
 
 import roundtrip
 from service.settings import read
-from streams.client import ConsumerThread
+from streams.kafka.client import ConsumerThread
 
 _fetch_records = ConsumerThread._fetch_records
 

@@ -21,7 +21,7 @@ def test_every_clause_has_a_test_and_every_tested_clause_is_told():
 
 
 def test_every_rule_of_the_code_has_its_chapter():
-    code = (ROOT / "streams" / "decide.py").read_text()
+    code = (ROOT / "streams" / "rules" / "decide.py").read_text()
     page = (ROOT / "docs" / "rules.md").read_text()
     in_code = re.findall(r"^(\d)\. (\w+)\.", code, re.MULTILINE)
     in_page = re.findall(r"^## (\d)\. (\w+)", page, re.MULTILINE)

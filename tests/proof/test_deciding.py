@@ -3,7 +3,7 @@
 import pytest
 
 from proof import deciding
-from streams.decide import decide_transaction
+from streams.rules.decide import decide_transaction
 
 HISTORY = deciding.history(deciding.SMALL)
 CONVERSIONS = {

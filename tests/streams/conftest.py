@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from deploy.kafka_server import KafkaServer
-from streams.state import Partition
-from streams.store import Store
+from streams.state.partition import Partition
+from streams.state.store import Store
 from tests.streams.installation import Installation, installed
 
 

@@ -12,7 +12,7 @@ from schemas.catalog_versions import CatalogVersion, History
 from schemas.decisions import Conversion
 from schemas.facts import Adjustment, AnyFact, Click, Impression, Pixel, Postback
 from schemas.money import Rate
-from streams.decide import Decision, decide_transaction
+from streams.rules.decide import Decision, decide_transaction
 
 TRANSACTION = "06cv0000000000000000000000000000"
 EPOCH = "06cv0000000000000000000"

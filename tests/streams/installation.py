@@ -22,7 +22,7 @@ from schemas.facts import AnyFact
 from schemas.topics import TOPICS
 from service.kafka import Admin, Outgoing, Producer, Record, TopicSpec, read_range
 from service.settings import Settings
-from streams.topics import GROUP, READ
+from streams.kafka.topics import GROUP, READ
 from tests.streams.joining import TOPICS as TOPIC_OF
 from tests.streams.joining import (
     click,

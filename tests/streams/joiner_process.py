@@ -14,10 +14,10 @@ from service.errors import Problem
 from service.kafka import Producer
 from service.settings import Settings
 from streams import worker
-from streams.client import ConsumerThread
+from streams.kafka.client import ConsumerThread
+from streams.kafka.transport import Consumer
 from streams.outbox import Outbox
 from streams.storing import Storing
-from streams.transport import Consumer
 from tests.streams.joining import decide
 
 # By moment: the method after which, or before which, the process is no more, or is held still.

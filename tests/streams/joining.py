@@ -13,7 +13,7 @@ from schemas.decisions import Case, Conversion, Notice, Quarantine
 from schemas.facts import UNVERIFIED, AnyFact, Click, Impression, Pixel, Postback, Statement
 from schemas.transaction_id import Keyring
 from service.kafka import Outgoing, Record
-from streams.decide import CatalogMissing
+from streams.rules.decide import CatalogMissing
 
 NOON_MS = times.to_ms("2026-11-23T12:00:00.000Z")
 EPOCH = "0000000000000000000test"

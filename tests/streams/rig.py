@@ -13,13 +13,13 @@ from schemas.facts import AnyFact
 from schemas.topics import FACTS
 from service.kafka import Outgoing, Record
 from service.settings import Settings
-from streams import logs
-from streams.fetch import Fetch, Slice
 from streams.joiner import Joiner
-from streams.logs import Logs
+from streams.kafka import logs
+from streams.kafka.fetch import Fetch, Slice
+from streams.kafka.logs import Logs
+from streams.kafka.topics import EMITTED, READ
 from streams.metrics import Metrics
-from streams.store import Store
-from streams.topics import EMITTED, READ
+from streams.state.store import Store
 from tests.streams.joining import decide
 
 if TYPE_CHECKING:

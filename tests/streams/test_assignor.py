@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.topics import FACTS
-from streams import reach
-from streams.assignor import Assignor
-from streams.changes import Changes
-from streams.dealing import Member, deal, pack, unpack
-from streams.layout import Position
-from streams.store import Store
+from streams.kafka.assignor import Assignor
+from streams.kafka.dealing import Member, deal, pack, unpack
+from streams.state import reach
+from streams.state.changes import Changes
+from streams.state.layout import Position
+from streams.state.store import Store
 
 TOPICS = (*FACTS, "conversions")
 COUNTS = st.sampled_from([1, 4, 7, 64])

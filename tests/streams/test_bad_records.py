@@ -26,11 +26,11 @@ from schemas.reasons import Reason
 from schemas.topics import DAY_MS
 from schemas.transaction_id import Kind, kind, time_ms
 from service.kafka import Outgoing, Record
-from streams.batch import Batch
-from streams.decide import CatalogMissing, Decision, decide_transaction
-from streams.layout import KINDS
-from streams.placement import partitions_of, sorted_out
-from streams.store import Store
+from streams.batch.batch import Batch
+from streams.batch.placement import partitions_of, sorted_out
+from streams.rules.decide import CatalogMissing, Decision, decide_transaction
+from streams.state.layout import KINDS
+from streams.state.store import Store
 from tests.streams import facts_of_a_shop as shop
 from tests.streams import spoiled
 from tests.streams.installation import Installation, JoinerProcess

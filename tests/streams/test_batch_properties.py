@@ -20,13 +20,13 @@ from schemas import facts, times
 from schemas.decisions import Case, Conversion
 from schemas.facts import AnyFact, Statement
 from service.kafka import Outgoing, Record
-from streams import layout
-from streams.batch import Batch
-from streams.bundles import case_number
-from streams.decide import decide_transaction
-from streams.reading import may_count
-from streams.state import Partition
-from streams.store import Store
+from streams.batch.batch import Batch
+from streams.batch.reading import may_count
+from streams.rules.decide import decide_transaction
+from streams.state import layout
+from streams.state.bundles import case_number
+from streams.state.partition import Partition
+from streams.state.store import Store
 from tests.chance import tries
 from tests.streams.facts_of_a_shop import (
     CATALOG,

@@ -12,13 +12,14 @@ from schemas.facts import AnyFact, Statement
 from schemas.reasons import Reason
 from schemas.topics import DAY_MS
 from service.kafka import Outgoing, Record
-from streams import layout, touching
-from streams.attempt import Decide
-from streams.batch import Batch
-from streams.bundles import Bundle, bundle_of
-from streams.layout import Header, Position
-from streams.state import Partition
-from streams.tally import Tally
+from streams.batch import touching
+from streams.batch.attempt import Decide
+from streams.batch.batch import Batch
+from streams.batch.tally import Tally
+from streams.state import layout
+from streams.state.bundles import Bundle, bundle_of
+from streams.state.layout import Header, Position
+from streams.state.partition import Partition
 from tests.streams.joining import (
     NOON_MS,
     Verdict,

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.outage import Outage
-from streams import commit
-from streams.commit import CommitPoint, told
+from streams.kafka import commit
+from streams.kafka.commit import CommitPoint, told
 
 CLICKS, PIXELS = TP("clicks", 0), TP("pixels", 0)
 BOTH = {CLICKS, PIXELS}

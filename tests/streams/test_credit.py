@@ -3,7 +3,7 @@
 import pytest
 
 from schemas.reasons import Reason
-from streams.credit import span
+from streams.rules.credit import span
 from tests.streams.facts_of_a_shop import (
     DAY,
     HOUR,

@@ -8,7 +8,7 @@ import pytest
 from schemas import decisions
 from schemas.catalog_versions import History
 from schemas.decisions import Case
-from streams.decide import CatalogMissing, decide_transaction
+from streams.rules.decide import CatalogMissing, decide_transaction
 from tests.streams.facts_of_a_shop import (
     CATALOG,
     DAY,

@@ -12,7 +12,7 @@ from schemas.catalog import PartnerPostback, Price
 from schemas.decisions import Conversion
 from schemas.facts import AnyFact
 from schemas.reasons import Reason
-from streams.decide import Decision, decide_transaction
+from streams.rules.decide import Decision, decide_transaction
 from tests.chance import tries
 from tests.streams.facts_of_a_shop import (
     DAY,

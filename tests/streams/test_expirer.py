@@ -14,14 +14,15 @@ from schemas.decisions import Case
 from schemas.facts import AnyFact
 from schemas.reasons import Reason
 from service.kafka import Outgoing, Record
-from streams import expirer, layout
-from streams.batch import Batch
-from streams.bundles import Bundle
-from streams.decide import decide_transaction
+from streams import expirer
+from streams.batch.batch import Batch
 from streams.expirer import Expirer, Gone
-from streams.layout import Expired, Position
-from streams.state import FAMILIES, Partition
-from streams.store import Store
+from streams.rules.decide import decide_transaction
+from streams.state import layout
+from streams.state.bundles import Bundle
+from streams.state.layout import Expired, Position
+from streams.state.partition import FAMILIES, Partition
+from streams.state.store import Store
 from tests.chance import tries
 from tests.streams import facts_of_a_shop as shop
 from tests.streams.joining import NOON_MS, cases, click, content, decide, last_cases, postback, quarantines

@@ -7,10 +7,10 @@ import pytest
 from schemas import times
 from schemas.topics import FACTS
 from service.kafka import Record
-from streams.bundles import Bundle
-from streams.fetch import Fetch
 from streams.joiner import Joiner
-from streams.logs import Logs
+from streams.kafka.fetch import Fetch
+from streams.kafka.logs import Logs
+from streams.state.bundles import Bundle
 from tests.streams.joining import NOON_MS, click, postback, quarantines, record
 from tests.streams.rig import Rig
 from tests.streams.rig import fetch as slices_of

@@ -16,11 +16,11 @@ from faust.transport.drivers import aiokafka as driver
 from service.errors import Unavailable
 from service.outage import Outage
 from service.settings import Settings
-from streams import app
-from streams import fence as module
-from streams.client import ConsumerThread
-from streams.fence import Fence, Fenced, sending_s
 from streams.joiner import Joiner
+from streams.kafka import app
+from streams.kafka import fence as module
+from streams.kafka.client import ConsumerThread
+from streams.kafka.fence import Fence, Fenced, sending_s
 from streams.worker import Worker
 from tests.streams.joining import cases, postback, record
 from tests.streams.rig import Rig, fetch
@@ -43,7 +43,7 @@ WELL, UNKNOWN_MEMBER, REBALANCING = 0, 25, 27
 def test_aiokafka_still_says_what_the_fence_listens_to(function: Any) -> None:
     digest = hashlib.sha256(inspect.getsource(function).encode()).hexdigest()[:12]
     assert digest == RELIED_ON[function], (
-        f"aiokafka's {function.__qualname__} is no longer what streams/fence.py was written for: read it, see"
+        f"aiokafka's {function.__qualname__} is no longer what kafka/fence.py was written for: read it, see"
         f" whether the fence still hears each answer of the coordinator, then write {digest} here"
     )
 

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from service.kafka import Outgoing
-from streams.batch import Batch
-from streams.bundles import Bundle
-from streams.changes import Changes
-from streams.layout import Position
-from streams.state import Partition
-from streams.store import Store
+from streams.batch.batch import Batch
+from streams.state.bundles import Bundle
+from streams.state.changes import Changes
+from streams.state.layout import Position
+from streams.state.partition import Partition
+from streams.state.store import Store
 from tests.streams.joining import NOON_MS, click, decide, postback, record
 from tests.streams.rig import Rig, fetch
 

@@ -12,10 +12,10 @@ from schemas import facts
 from schemas.facts import AnyFact
 from schemas.reasons import Reason
 from service.kafka import Record
-from streams.batch import Batch
-from streams.decide import decide_transaction
-from streams.state import Partition
-from streams.store import Store
+from streams.batch.batch import Batch
+from streams.rules.decide import decide_transaction
+from streams.state.partition import Partition
+from streams.state.store import Store
 from tests.streams.facts_of_a_shop import CLICKED_MS, DAY, history
 from tests.streams.joining import cases, quarantines
 from tests.streams.judged import Judged, differences, histories

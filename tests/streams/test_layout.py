@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams import damage, layout
-from streams.bundles import Bundle
-from streams.layout import Emitted, Expired, Header, Position
+from streams.state import damage, layout
+from streams.state.bundles import Bundle
+from streams.state.layout import Emitted, Expired, Header, Position
 
 IDS = st.text("0123456789abcdefghjkmnpqrstvwxyz", min_size=1, max_size=32)
 BUNDLES = st.builds(Bundle, IDS, st.sampled_from([b"", b"\xff" * 16, bytes(16), bytes(range(240, 256))]))

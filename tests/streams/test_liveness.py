@@ -11,7 +11,7 @@ from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.errors import GroupAuthorizationFailedError, KafkaError
 
-from streams.liveness import silent
+from streams.kafka.liveness import silent
 
 TASKS = {
     "membership": ("_coordinator", "_coordination_task"),

@@ -10,10 +10,12 @@ from schemas import times
 from schemas.topics import DAY_MS, TOPICS
 from service.errors import Problem
 from service.kafka import Description, Record
-from streams import layout, logs, losses, topics
-from streams.layout import Position
-from streams.logs import Logs
-from streams.topics import EMITTED, READ
+from streams.kafka import logs, topics
+from streams.kafka.logs import Logs
+from streams.kafka.topics import EMITTED, READ
+from streams.restoring import losses
+from streams.state import layout
+from streams.state.layout import Position
 from tests.streams.joining import NOON_MS, click, record
 from tests.streams.rig import ASSIGNED, LOGS, Rig, fetch
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from streams.merge import MAX_OBSERVATIONS
+from streams.rules.merge import MAX_OBSERVATIONS
 from tests.streams.facts_of_a_shop import (
     DAY,
     HOUR,

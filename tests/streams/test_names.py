@@ -2,7 +2,7 @@
 
 import hashlib
 
-from streams.names import digest
+from streams.rules.names import digest
 from tests.streams.facts_of_a_shop import (
     DAY,
     HOUR,

@@ -10,7 +10,7 @@ from schemas.catalog import PartnerPostback
 from schemas.decisions import Notice
 from schemas.facts import AnyFact
 from schemas.reasons import Reason
-from streams.notices import VALUES
+from streams.rules.notices import VALUES
 from tests.streams.facts_of_a_shop import (
     CATALOG,
     DAY,

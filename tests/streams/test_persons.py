@@ -13,11 +13,11 @@ from schemas.decisions import Case
 from schemas.facts import AnyFact
 from schemas.reasons import Reason
 from service.kafka import Outgoing, Record
-from streams.batch import Batch
-from streams.decide import decide_transaction
+from streams.batch.batch import Batch
 from streams.expirer import Expirer
-from streams.state import FAMILIES, Partition
-from streams.store import Store
+from streams.rules.decide import decide_transaction
+from streams.state.partition import FAMILIES, Partition
+from streams.state.store import Store
 from tests.streams import facts_of_a_shop as shop
 from tests.streams.facts_of_a_shop import CLICKED_MS, DAY, HOUR, amount
 from tests.streams.joining import cases, quarantines

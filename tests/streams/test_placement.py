@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.kafka import Record
-from streams.placement import partitions_of, sorted_out
+from streams.batch.placement import partitions_of, sorted_out
 
 
 @given(

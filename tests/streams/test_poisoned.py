@@ -14,12 +14,12 @@ import pytest
 from schemas import facts
 from service.errors import Problem
 from service.kafka import Outgoing
-from streams import layout
-from streams.bundles import Bundle
-from streams.changes import Changes
-from streams.layout import Emitted, Header, Position
-from streams.state import FAMILIES, Partition
-from streams.store import Busy, Store
+from streams.state import layout
+from streams.state.bundles import Bundle
+from streams.state.changes import Changes
+from streams.state.layout import Emitted, Header, Position
+from streams.state.partition import FAMILIES, Partition
+from streams.state.store import Busy, Store
 from tests.streams.installation import Installation, JoinerProcess, expected, story
 from tests.streams.joining import click, postback
 

@@ -13,8 +13,8 @@ from deploy.kafka_server import KafkaServer
 from schemas.topics import FACTS
 from service.kafka import Admin, TopicSpec
 from service.settings import Settings
-from streams import app
-from streams.fetch import Fetch
+from streams.kafka import app
+from streams.kafka.fetch import Fetch
 
 pytestmark = pytest.mark.stack
 

@@ -21,7 +21,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import ConsumerMessage, Message
 from mode.threads import MethodQueue
 
-from streams.transport import WRITTEN_FOR
+from streams.kafka.transport import WRITTEN_FOR
 
 # By the digest of its source: what client, transport, commit, fence and liveness in streams/ stand on.
 RELIED_ON = {

@@ -13,10 +13,10 @@ from schemas.catalog import Affiliate, Catalog, PartnerPostback
 from schemas.decisions import Notice
 from schemas.facts import AnyFact
 from service.kafka import Outgoing, Record
-from streams.batch import Batch
-from streams.decide import decide_transaction
-from streams.state import Partition
-from streams.store import Store
+from streams.batch.batch import Batch
+from streams.rules.decide import decide_transaction
+from streams.state.partition import Partition
+from streams.state.store import Store
 from tests.streams import facts_of_a_shop as shop
 from tests.streams.facts_of_a_shop import CATALOG, CLICKED_MS, DAY, HOUR, MINUTE, SECOND, amount
 

@@ -18,20 +18,21 @@ from schemas.decisions import Case, encode
 from schemas.topics import FACTS
 from service.errors import Problem
 from service.kafka import Record, Stretch
-from streams import placement, restore, restorer
-from streams.batch import Batch
-from streams.bundles import Bundle
-from streams.changes import Changes
-from streams.fence import boot_s
+from streams.batch import placement
+from streams.batch.batch import Batch
 from streams.joiner import Joiner
-from streams.layout import Position
+from streams.kafka.fence import boot_s
+from streams.kafka.topics import EMITTED, READ
 from streams.metrics import Metrics
-from streams.progress import Progress
-from streams.restore import Span
-from streams.restorer import Job
-from streams.state import Partition
-from streams.store import Store
-from streams.topics import EMITTED, READ
+from streams.restoring import restore, restorer
+from streams.restoring.progress import Progress
+from streams.restoring.restore import Span
+from streams.restoring.restorer import Job
+from streams.state.bundles import Bundle
+from streams.state.changes import Changes
+from streams.state.layout import Position
+from streams.state.partition import Partition
+from streams.state.store import Store
 from tests.streams.joining import (
     NOON_MS,
     cases,

@@ -11,15 +11,15 @@ from prometheus_client import CollectorRegistry
 from schemas.facts import AnyFact
 from service.kafka import Record, Stretch
 from service.settings import Settings
-from streams.batch import Batch
-from streams.layout import Position
+from streams.batch.batch import Batch
+from streams.kafka.topics import EMITTED
 from streams.metrics import Metrics
-from streams.restore import Span
-from streams.restorer import Job, Restorer
-from streams.state import FAMILIES, Partition
-from streams.store import Store
+from streams.restoring.restore import Span
+from streams.restoring.restorer import Job, Restorer
+from streams.state.layout import Position
+from streams.state.partition import FAMILIES, Partition
+from streams.state.store import Store
 from streams.storing import Storing
-from streams.topics import EMITTED
 from tests.streams.joining import NOON_MS, click, decide, postback, record
 
 

@@ -12,8 +12,8 @@ from schemas import decisions
 from schemas.decisions import Case, Notice
 from service.kafka import Admin, Outgoing
 from service.outage import Outage
-from streams import commit
-from streams.topics import GROUP, READ
+from streams.kafka import commit
+from streams.kafka.topics import GROUP, READ
 from tests.streams.installation import STORY, Installation, JoinerProcess, expected, story
 from tests.streams.joining import cases, postback
 

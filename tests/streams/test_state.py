@@ -8,12 +8,12 @@ import pytest
 from schemas import facts, times
 from service.errors import Problem
 from service.kafka import Outgoing
-from streams import layout
-from streams.bundles import Bundle, bundle_of, case_number, is_shared
-from streams.changes import Changes
-from streams.layout import Emitted, Header, Position, Stored
-from streams.state import Partition
-from streams.store import Busy, Store
+from streams.state import layout
+from streams.state.bundles import Bundle, bundle_of, case_number, is_shared
+from streams.state.changes import Changes
+from streams.state.layout import Emitted, Header, Position, Stored
+from streams.state.partition import Partition
+from streams.state.store import Busy, Store
 from tests.streams.joining import NOON_MS, TOPICS, click, impression, postback
 
 RESULT = Outgoing("conversions", b"t1:0", b"{}", 3)
@@ -278,7 +278,7 @@ def test_two_processes_or_two_owners_in_one_cannot_have_one_partition(store: Sto
 
 def test_a_state_of_another_format_is_refused_with_what_to_do(store: Store, monkeypatch: pytest.MonkeyPatch):
     store.open(0).close()
-    monkeypatch.setattr("streams.layout.FORMAT", b"5")
+    monkeypatch.setattr("streams.state.layout.FORMAT", b"5")
     with pytest.raises(Problem, match="format 4, this release reads 5; move it away"):
         store.open(0)
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from rocksdict import WriteBatch
 
-from streams import store
-from streams.changes import Changes
-from streams.layout import Stored
-from streams.store import Store
+from streams.state import store
+from streams.state.changes import Changes
+from streams.state.layout import Stored
+from streams.state.store import Store
 
 
 class Flushing:

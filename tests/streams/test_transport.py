@@ -21,12 +21,13 @@ from faust.types import TP
 
 from service.errors import Problem
 from service.settings import Settings
-from streams import app, client, reach, transport
-from streams.assignor import Assignor
-from streams.client import ConsumerThread
-from streams.dealing import unpack
-from streams.fetch import Fetch, Slice
-from streams.transport import Consumer
+from streams.kafka import app, client, transport
+from streams.kafka.assignor import Assignor
+from streams.kafka.client import ConsumerThread
+from streams.kafka.dealing import unpack
+from streams.kafka.fetch import Fetch, Slice
+from streams.kafka.transport import Consumer
+from streams.state import reach
 
 CLICKS, PIXELS = TP("clicks", 0), TP("pixels", 0)
 

@@ -12,7 +12,7 @@ from service import keys, rotation
 from service.kafka import Record
 from service.keys import KeyFile
 from service.settings import Settings
-from streams.unverified import sorted_out
+from streams.batch.unverified import sorted_out
 from streams.worker import Worker
 from tests.streams.joining import NOON_MS, unverified_pixel
 

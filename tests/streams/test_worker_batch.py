@@ -1,4 +1,4 @@
-"""What a batch changes: each rule of streams/batch.py; order, repetition and splitting change nothing."""
+"""What a batch changes: each rule of batch/batch.py; order, repetition and splitting change nothing."""
 
 import base64
 import itertools
@@ -17,15 +17,16 @@ from schemas.facts import AnyFact
 from schemas.reasons import Reason
 from service.errors import Problem
 from service.kafka import Outgoing, Record
-from streams import lateness, layout
-from streams.attempt import Decide
-from streams.batch import Batch
-from streams.bundles import Bundle
-from streams.changes import Changes
-from streams.decide import Decision, decide_transaction
-from streams.layout import Emitted, Header
-from streams.state import Partition
-from streams.tally import Tally
+from streams.batch import lateness
+from streams.batch.attempt import Decide
+from streams.batch.batch import Batch
+from streams.batch.tally import Tally
+from streams.rules.decide import Decision, decide_transaction
+from streams.state import layout
+from streams.state.bundles import Bundle
+from streams.state.changes import Changes
+from streams.state.layout import Emitted, Header
+from streams.state.partition import Partition
 from tests.chance import tries
 from tests.streams.joining import (
     NOON_MS,

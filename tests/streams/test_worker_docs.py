@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from service.health import Health
 from streams.metrics import Metrics
 from streams.readiness import Readiness
-from streams.state import FAMILIES
+from streams.state.partition import FAMILIES
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "joiner.md").read_text()
@@ -35,7 +35,7 @@ def test_every_family_of_the_state_is_told():
 
 
 def test_every_module_has_its_place():
-    modules = {path.name for path in (ROOT / "streams").glob("*.py")} - {"__init__.py"}
+    modules = {path.name for path in (ROOT / "streams").rglob("*.py")} - {"__init__.py"}
     assert set(re.findall(r"`(\w+\.py)`", PAGE.partition("## Where what is")[2])) == modules
 
 
@@ -47,7 +47,7 @@ def test_every_check_of_readyz_is_told_and_no_other():
 
 def said() -> Iterator[tuple[str, str]]:
     """Where, and which text with an ellipsis for what is filled in: lines of the log and last words."""
-    for path in [*sorted((ROOT / "streams").glob("*.py")), ROOT / "service" / "outage.py"]:
+    for path in [*sorted((ROOT / "streams").rglob("*.py")), ROOT / "service" / "outage.py"]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and node.args and (text := _text(node)):
                 yield f"{path.name}:{node.lineno}", text

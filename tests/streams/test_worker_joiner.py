@@ -15,14 +15,16 @@ from schemas.topics import FACTS
 from schemas.transaction_id import Keyring
 from service.errors import Problem, RecordsRefused, Unavailable, Unreachable
 from service.settings import Settings
-from streams import layout, logs, outbox, ties
-from streams.fetch import Fetch
+from streams import outbox
 from streams.joiner import Joiner
-from streams.layout import Position
-from streams.logs import Logs
-from streams.state import Partition
-from streams.store import Store
-from streams.topics import READ
+from streams.kafka import logs, ties
+from streams.kafka.fetch import Fetch
+from streams.kafka.logs import Logs
+from streams.kafka.topics import READ
+from streams.state import layout
+from streams.state.layout import Position
+from streams.state.partition import Partition
+from streams.state.store import Store
 from tests.streams.joining import (
     NOON_MS,
     cases,

@@ -19,9 +19,9 @@ from faust.types import TP
 
 from service.kafka import Admin
 from service.settings import Settings
-from streams import app as ours
-from streams.fetch import Fetch
-from streams.topics import GROUP
+from streams.kafka import app as ours
+from streams.kafka.fetch import Fetch
+from streams.kafka.topics import GROUP
 
 COMMIT_EVERY_S = 0.5
 SESSION_S = 6.0

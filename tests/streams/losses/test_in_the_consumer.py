@@ -13,13 +13,13 @@ from faust.transport.consumer import TransactionManager
 from faust.types import TP, ConsumerMessage
 
 from service.settings import Settings
-from streams import app as ours
+from streams.kafka import app as ours
 
 CLICKS = TP("clicks", 0)
 START = 10
 MENDED = (
     "stock Faust does not lose this any more: see which release mended it, strike it from the table in"
-    " tests/streams/losses/README.md, and what streams/commit.py overrides for it"
+    " tests/streams/losses/README.md, and what streams/kafka/commit.py overrides for it"
 )
 
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import confluent_kafka as ck
 import pytest
+from tests.streams.restoring.losses.program import SCENARIOS
 
 from deploy.kafka_server import KafkaServer
 from deploy.process import Server
 from schemas.topics import FACTS
 from service.kafka import Admin, TopicSpec
 from service.settings import Settings
-from streams.topics import GROUP
-from tests.streams.losses.program import SCENARIOS
+from streams.kafka.topics import GROUP
 
 pytestmark = pytest.mark.stack
 
@@ -22,7 +22,7 @@ DEADLINE_S = 60.0
 TURNS = 3  # of committing, after the program got stuck, before it is killed
 MENDED = (
     "stock Faust does not lose this any more: see which release mended it, strike it from the table in"
-    " tests/streams/losses/README.md, and what streams/commit.py overrides for it"
+    " tests/streams/losses/README.md, and what streams/kafka/commit.py overrides for it"
 )
 
 # What is fed, in order; in `gap` a transaction's marker follows the first three and takes offset 3.

@@ -1,0 +1,1 @@
+"""Between Kafka and the joiner: whole fetches through Faust, safe commits, who reads what, and where."""

@@ -1,0 +1,1 @@
+"""A lost or stale state comes back from Kafka, without a word to anybody."""

@@ -1,0 +1,1 @@
+"""What a joiner knows, one RocksDB for each partition number."""
