@@ -196,7 +196,8 @@ def _flood(bench: Bench, name: str, clicks: Callable[[Bulk], Iterable[Outgoing]]
     with running(stack.joiner()) as joiner:
         spent = bench.read(stack, joiner, whole, name)
         say(f"{name}: {spent}")
-        numbers = [number * sizes.others // sizes.sales for number in range(sizes.sales)]
+        every = round(whole / sizes.others)
+        numbers = [number * sizes.others // sizes.sales * every for number in range(sizes.sales)]
         told = f"ordinary {_conversion(stack, joiner, map(bulk.sale, numbers)):.0f} us"
         if name == "hot":
             told += f", hot {_conversion(stack, joiner, map(bulk.hot_sale, numbers)):.0f} us"
@@ -205,16 +206,11 @@ def _flood(bench: Bench, name: str, clicks: Callable[[Bulk], Iterable[Outgoing]]
 
 
 def _mixed(bulk: Bulk, sizes: Sizes) -> Iterator[Outgoing]:
-    """The hot clicks evenly among the others, whose transactions come first by number."""
-    others = bulk.clicks(0, sizes.others)
-    due = 0.0
-    for hot in bulk.hot_clicks(sizes.others, sizes.others + sizes.hot):
-        yield hot
-        due += sizes.others / sizes.hot
-        while due >= 1 and (other := next(others, None)):
-            due -= 1
-            yield other
-    yield from others
+    """The hot clicks evenly among the others, all in the order of their times, as they come in life."""
+    every = round((sizes.hot + sizes.others) / sizes.others)
+    for number in range(sizes.hot + sizes.others):
+        clicks = bulk.hot_clicks if number % every else bulk.clicks
+        yield from clicks(number, number + 1)
 
 
 def _conversion(stack: JoinerStack, joiner: Joiner, sales: Iterable[Outgoing]) -> float:
