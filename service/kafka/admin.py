@@ -89,14 +89,13 @@ class Admin:
         return str(self._answer(self._client.describe_cluster(request_timeout=self._deadline_s)).cluster_id)
 
     def describe(self, topics: Iterable[str]) -> dict[str, Description]:
-        """Each topic that exists."""
+        """Each topic that exists; one that goes while Kafka is asked does not."""
         found = self._found(topics)
-        configs = self._configs(found)
         return {
             name.removeprefix(self._prefix): Description(
-                len(each.partitions), str(each.topic_id), configs[name]
+                len(found[name].partitions), str(found[name].topic_id), config
             )
-            for name, each in found.items()
+            for name, config in self._configs(found).items()
         }
 
     def _found(self, topics: Iterable[str]) -> dict[str, Any]:
@@ -121,8 +120,9 @@ class Admin:
             return {}
         futures = self._client.describe_configs(resources, request_timeout=self._deadline_s)
         return {
-            resource.name: {name: str(entry.value) for name, entry in self._answer(future).items()}
+            resource.name: {name: str(entry.value) for name, entry in each.items()}
             for resource, future in futures.items()
+            if (each := self._if_there(future)) is not None
         }
 
     def ensure_topics(self, specs: Iterable[TopicSpec]) -> list[str]:

@@ -1,9 +1,11 @@
 """What the administrator makes of Kafka's errors: none of the library's own leaves it."""
 
 from concurrent.futures import Future
+from types import SimpleNamespace
 from typing import Any
 
 import confluent_kafka as ck
+import confluent_kafka.admin as cka
 import pytest
 
 from service.errors import Problem, Unreachable
@@ -49,6 +51,24 @@ def test_a_topic_that_went_between_two_questions_may_come_back(admin: Admin, cod
     with pytest.raises(Unreachable):
         admin._settled(lambda: failing(code))
     assert admin._if_there(failed(code)) is None
+
+
+def test_a_topic_that_goes_while_it_is_described_does_not_exist(
+    admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here: Future[Any] = Future()
+    here.set_result({"retention.ms": SimpleNamespace(value=7)})
+    monkeypatch.setattr(
+        admin, "_found", lambda _: dict.fromkeys("ab", SimpleNamespace(partitions=[0], topic_id="t"))
+    )
+    answers = {"a": here, "b": failed(ck.KafkaError.UNKNOWN_TOPIC_OR_PART)}
+    told = {
+        cka.ConfigResource(cka.ConfigResource.Type.TOPIC, name): future for name, future in answers.items()
+    }
+    monkeypatch.setattr(
+        admin, "_client", SimpleNamespace(describe_configs=lambda *_, **__: told, poll=lambda _: 0)
+    )
+    assert {name: each.config for name, each in admin.describe("ab").items()} == {"a": {"retention.ms": "7"}}
 
 
 def test_while_a_leader_moves_it_is_asked_again(admin: Admin) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import confluent_kafka as ck
 import pytest
-from tests.streams.restoring.losses.program import SCENARIOS
 
 from deploy.kafka_server import KafkaServer
 from deploy.process import Server
@@ -15,6 +14,7 @@ from schemas.topics import FACTS
 from service.kafka import Admin, TopicSpec
 from service.settings import Settings
 from streams.kafka.topics import GROUP
+from tests.streams.losses.program import SCENARIOS
 
 pytestmark = pytest.mark.stack
 
