@@ -13,7 +13,7 @@ import msgspec
 
 from proof import people
 from proof.expected import Statement, Visit, at_the_edge, expect
-from proof.scenario import Journey, Step
+from proof.scenario import LOOPBACK, Journey, Step
 from proof.truth import Sent, Truth, truth
 from proof.wire import Answer, Lost, Wire
 from schemas.catalog import Catalog
@@ -161,6 +161,7 @@ class Player:
             "/iframe": "iframe",
             "/postback": "postback",
         }
+        proven = self._proven(offer_id) if step.path == "/postback" else ()
         return Statement(
             kind=kinds[step.path],
             receipt=f"{person.receipts:06d}",
@@ -175,6 +176,18 @@ class Player:
             status=stated.get("status", ""),
             number=stated.get("conversion_unique_id", ""),
             test=stated.get("test", "") == "1",
+            proven_by="allow_from" if proven else "",
+            proven_for=proven,
+        )
+
+    def _proven(self, offer_id: int) -> tuple[int, ...]:
+        """Those in whose network this machine is: of the named offer's advertiser, else of all."""
+        catalog = self._catalogs[self._version]
+        offer = catalog.offer(offer_id)
+        return tuple(
+            each.id
+            for each in catalog.advertisers
+            if each.postback.allows(LOOPBACK) and (offer is None or each.id == offer.advertiser_id)
         )
 
     async def _settled(self, person: _Person, kind: str, target: str, step: Step | None) -> Answer:

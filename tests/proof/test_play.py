@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Literal
 
+import msgspec
 import pytest
 
 from proof import play
@@ -14,6 +15,7 @@ from proof.scenario import CLASSES, Journey, Plan, Step
 from proof.truth import Count, Sent, Truth
 from proof.wire import Wire
 from schemas.catalog import Catalog
+from schemas.catalog_parties import PostbackProofs
 from tests.proof.conftest import FakeEdge
 
 # For each class: status and reason of the conversions that come out, on a goal that counts at once.
@@ -139,6 +141,21 @@ async def test_the_truth_names_who_gets_how_much(player: Player, edge: FakeEdge)
         kinds=("postback",),
     )
     assert sent["adv_sub5"] == "t"
+
+
+@pytest.mark.parametrize(("listed", "reason"), [("127.0.0.0/8", 0), ("203.0.113.0/24", 14)])
+async def test_a_shop_is_believed_where_its_advertiser_lists_this_machine(
+    edge: FakeEdge, catalog: Catalog, listed: str, reason: int
+) -> None:
+    replace = msgspec.structs.replace
+    proofs = PostbackProofs(allow_from=(listed,))
+    asked = replace(
+        catalog,
+        advertisers=tuple(replace(each, postback=proofs) for each in catalog.advertisers),
+        offers=tuple(replace(each, proof="allow_from") for each in catalog.offers),
+    )
+    player = Player(Wire(edge.url), {1: asked}, Sent(tag="t", seed=1))
+    assert [line.reason for line in await player.play(sale())] == [reason]
 
 
 async def test_the_same_request_twice_is_two_observations(player: Player, edge: FakeEdge) -> None:
