@@ -122,6 +122,7 @@ CATALOGS: Final = {
     "blocked": with_blog(status="blocked"),
     "applied for": with_offer(affiliates=(Permission(id=42, status="pending"),)),
     "goal paused": _sale(CATALOG, status="paused"),
+    "no shoes": msgspec.structs.replace(CATALOG, offers=CATALOG.offers[1:]),
     "vip": _offer(CATALOG, goals=(SALE, LEAD, _VIP)),
     "bots count": with_offer(bots="count"),
     "terms": _sale(CATALOG, terms=_TERMS),

@@ -33,7 +33,7 @@ def test_there_are_many_and_no_two_have_one_name() -> None:
 @pytest.mark.parametrize("judged", [each for each in HISTORIES if not each.late], ids=lambda one: one.title)
 def test_decided_at_once(judged: Judged) -> None:
     given = judged.facts()
-    for told in (given, [*reversed(given), *given]):
+    for told in (given, given[::-1], [*reversed(given), *given]):
         decided = [decide_transaction(case, history(*judged.catalogs)) for case in judged.bundles(told)]
         found = [(goal, one) for each in decided for goal, case in each.cases.items() for one in case]
         assert differences(judged, found) == []
