@@ -3,7 +3,7 @@
 import pytest
 
 from schemas.reasons import Reason
-from streams.rules.credit import span
+from streams.rules.credit import span, spans
 from tests.streams.facts_of_a_shop import (
     DAY,
     HOUR,
@@ -50,6 +50,8 @@ def test_4_2_the_offer_says_how_long_it_is():
 def test_4_2_the_time_that_counts_is_when_it_occurred():
     late = postback(2, 31 * DAY, occurred_at=at(29 * DAY))
     assert conversion(click(), late).status == "approved"
+    kept_back = conversion(click(1, DAY, occurred_at=at(0)), late)
+    assert (kept_back.clicked_at, kept_back.occurred_at) == (at(0), at(29 * DAY))
     assert conversion(click(occurred_at=at(-2 * DAY)), late).reason == Reason.OUTSIDE_CLICK_WINDOW
 
 
@@ -58,6 +60,8 @@ def test_4_2_what_is_over_never_reads_as_what_is_allowed():
     assert conversion(click(), postback(2, 26 * HOUR + 1), catalogs=catalogs).reason_detail == (
         "after the click window: 1 d 2 h 1 ms, allowed 1 d 2 h"
     )
+    length = DAY + HOUR + MINUTE + SECOND
+    assert spans(length + 1, length) == ("1 d 1 h 1 min 1 s 1 ms", "1 d 1 h 1 min 1 s")
 
 
 def test_4_3_without_a_click_its_own_impression_within_the_view_window():

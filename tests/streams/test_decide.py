@@ -83,3 +83,13 @@ def test_of_two_facts_under_one_receipt_the_first_received_counts_whatever_came_
     decided = [decide(*order) for order in permutations(facts)]
     assert all(each == decided[0] for each in decided)
     assert decided[0].cases[0][0].sale_amount == Decimal(10)
+
+
+def test_nor_does_it_matter_which_came_first_where_both_are_of_one_time():
+    facts = [click(), impression(1, aff_sub="seen"), postback(2)]
+    assert decide(*facts) == decide(*reversed(facts))
+
+
+def test_what_only_the_network_speaks_of_is_no_case():
+    word = adjustment(3, goal_id=5, status="approved")
+    assert list(decide(click(), postback(2), word).cases) == [0]

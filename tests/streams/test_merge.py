@@ -10,6 +10,7 @@ from tests.streams.facts_of_a_shop import (
     DAY,
     HOUR,
     MINUTE,
+    SECOND,
     adjustment,
     amount,
     click,
@@ -57,6 +58,15 @@ def test_2_3_received_in_one_millisecond_the_greater_receipt_speaks_and_10_is_gr
     assert (
         conversion(click(), postback(10, adv_sub="later"), postback(9, adv_sub="sooner")).adv_sub == "later"
     )
+
+
+def test_2_3_and_of_two_collectors_the_greater_epoch_whatever_the_numbers():
+    facts = (
+        postback(10, adv_sub="sooner"),
+        postback(9, adv_sub="later", receipt_id="06cv0000000000000000001-9"),
+    )
+    for told in (facts, facts[::-1]):
+        assert conversion(click(), *told).adv_sub == "later"
 
 
 def test_2_4_each_field_for_itself_and_what_is_not_stated_takes_nothing_away():
@@ -117,6 +127,7 @@ def test_2_8_beyond_the_limit_those_count_that_are_most_trusted_and_then_receive
     assert (whole.observations, whole.flags) == (MAX_OBSERVATIONS, ())
     found = conversion(click(), *flood, postback(5000, DAY, **amount("50")))
     assert (found.observations, found.flags) == (MAX_OBSERVATIONS, ("too_many_observations",))
+    assert found.received_at == flood[0].received_at  # they stay in the order of receipt
     assert found.payout == Decimal(4)
     assert "06cv0000000000000000000-1000" in found.receipts
     assert "06cv0000000000000000000-1001" not in found.receipts
@@ -130,6 +141,13 @@ def test_2_8_tests_and_what_has_no_permission_take_no_places_of_what_counts():
     real, test = conversions(click(), *flood, *tests, pixel(9000, DAY, **amount("50")))
     assert (real.payout, real.flags) == (Decimal(4), ())
     assert test.flags == ("too_many_observations",)
+
+
+def test_2_8_what_has_no_permission_is_bounded_too_and_one_flag_hides_no_other():
+    flood = [pixel(n, n, offer_id=8) for n in range(2, MAX_OBSERVATIONS + 3)]
+    found = conversion(click(), postback(9000, -SECOND, **amount("50")), *flood)
+    assert (found.payout, found.observations) == (Decimal(4), 1 + MAX_OBSERVATIONS)
+    assert found.flags == ("before_click", "too_many_observations")
 
 
 def test_2_8_adjustments_are_bounded_too():
@@ -161,13 +179,21 @@ def test_2_10_of_the_networks_statements_under_one_key_the_first_received_counts
 
 def test_2_11_a_conversion_names_who_of_the_network_adjusted_it_last_when_and_why():
     first = adjustment(3, 2 * DAY, status="rejected", stated_by="Anna", why="returned goods")
-    last = adjustment(4, 3 * DAY, payout=Decimal(1), stated_by="Ben", why="paid all the same")
+    last = adjustment(
+        4,
+        3 * DAY,
+        payout=Decimal(1),
+        stated_by="Ben",
+        why="paid all the same",
+        occurred_at="2026-11-01T12:30:00.000Z",
+    )
     found = conversion(click(), postback(2, 4 * DAY), last, first)
     assert (found.adjusted_by, found.adjusted_at, found.adjusted_why) == (
         "Ben",
         last.received_at,
         "paid all the same",
     )
+    assert [each.partition(" ")[0] for each in found.spoke] == ["status", "payout"]
     assert conversion(click(), postback(2)).adjusted_at is None
     released = adjustment(5, 5 * DAY, action="release", stated_by="Cleo", why="a mistake")
     found = conversion(click(), postback(2), first, last, released)

@@ -12,6 +12,7 @@ from tests.streams.facts_of_a_shop import (
     click,
     conversion,
     conversions,
+    iframe,
     pixel,
     postback,
     with_offer,
@@ -60,6 +61,18 @@ def test_6_5_a_number_that_comes_late_names_what_it_absorbs():
     assert before.absorbs == ()
     once = conversion(click(), pixel(2), postback(3, DAY, conversion_unique_id="A"))
     assert once.absorbs == ()
+
+
+def test_6_5_in_one_order_whoever_was_first():
+    for pair in ((2, 3), (4, 5), (6, 7)):  # of these pairs the IDs stand now in one order, now in the other
+        absorbs = conversion(
+            click(),
+            pixel(pair[0], HOUR, goal_id=5),
+            iframe(pair[1], HOUR, goal_id=5),
+            postback(9, HOUR + SECOND, goal_id=5, conversion_unique_id="A"),
+            goal=5,
+        ).absorbs
+        assert absorbs == tuple(sorted(named("5", f"r:06cv0000000000000000000-{n}") for n in pair))
 
 
 def test_6_6_conversions_of_a_case_never_share_a_name():

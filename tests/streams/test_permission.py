@@ -149,6 +149,7 @@ def test_3_9_a_click_that_was_sent_elsewhere_was_judged_then():
     )
     unheard_of = conversion(click(redirect_reason=999), postback(2))
     assert (unheard_of.status, unheard_of.reason) == ("rejected", 999)
+    assert unheard_of.reason_detail == "the click was not sent to the offer: reason 999"
 
 
 def test_3_10_an_offer_that_the_catalog_does_not_have_gives_none():
@@ -160,7 +161,8 @@ def test_3_10_an_offer_that_the_catalog_does_not_have_gives_none():
 def test_3_10_nor_one_that_it_does_not_have_any_more():
     catalogs = (CATALOG, Catalog(advertisers=CATALOG.advertisers, affiliates=CATALOG.affiliates))
     found = conversion(click(), postback(2, catalog_version=2), catalogs=catalogs)
-    assert (found.reason, found.reason_detail) == (
+    assert (found.status, found.reason, found.reason_detail) == (
+        "rejected",
         Reason.UNKNOWN_OFFER,
         "the catalog has no offer 7 any more",
     )
@@ -190,6 +192,7 @@ def shop_with(**proofs: Any) -> Catalog:
 
 
 TOKEN = {"token": "sha256:" + "0" * 64}
+ALLOWED = {"allow_from": ("203.0.113.0/24",)}
 KEYED = {"keys": (Key(id="k1", secret="env:K"),)}  # noqa: S106  only where it lies
 
 
@@ -203,9 +206,9 @@ KEYED = {"keys": (Key(id="k1", secret="env:K"),)}  # noqa: S106  only where it l
         (TOKEN, "signature:k1", 0),
         (KEYED, "token", 19),
         (KEYED, "signature:k1", 0),
-        ({"allow_from": ("203.0.113.0/24",)}, "", 14),
-        ({"allow_from": ("203.0.113.0/24",)}, "allow_from", 0),
-        ({**KEYED, **TOKEN, "allow_from": ("203.0.113.0/24",)}, "token", 19),
+        (ALLOWED, "", 14),
+        (ALLOWED, "allow_from", 0),
+        ({**KEYED, **TOKEN, **ALLOWED}, "token", 19),
     ],
 )
 def test_3_13_a_postback_must_prove_the_strongest_that_its_advertiser_has(
@@ -221,6 +224,30 @@ def test_3_13_or_what_the_offer_says():
     assert conversion(click(), postback(2), catalogs=(lenient,)).status == "approved"
     found = conversion(click(), postback(2, proven_by="allow_from"), catalogs=(keyed,))
     assert found.reason_detail == "offer 7 wants a signature, this proved an allowed address"
+
+
+@pytest.mark.parametrize(
+    ("proofs", "said", "detail"),
+    [
+        (TOKEN, {"ip": "198.51.100.7"}, "the security token, this proved nothing"),
+        (
+            ALLOWED,
+            {"ip": "198.51.100.7"},
+            "an allowed address, this came from 198.51.100.7 and proved nothing",
+        ),
+        (ALLOWED, {}, "an allowed address, this proved nothing"),
+        (
+            KEYED,
+            {"proven_by": "signature:k1", "proven_for": (2,)},
+            "a signature, this proved a signature, and that of another advertiser",
+        ),
+    ],
+)
+def test_3_13_what_was_wanted_and_what_was_proved_is_told(
+    proofs: dict[str, Any], said: dict[str, Any], detail: str
+):
+    found = conversion(click(), postback(2, **said), catalogs=(shop_with(**proofs),))
+    assert found.reason_detail == f"offer 7 wants {detail}"
 
 
 def test_3_13_a_browser_is_not_asked():

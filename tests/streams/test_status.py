@@ -8,18 +8,22 @@ import msgspec
 import pytest
 
 from schemas.decisions import Conversion
+from schemas.facts import GOAL_UNRESOLVED
 from schemas.reasons import Reason
 from tests.streams.facts_of_a_shop import (
+    CATALOG,
     DAY,
     HOUR,
     LEAD,
     SALE,
     SECOND,
+    SHOP,
     adjustment,
     amount,
     click,
     conversion,
     conversions,
+    iframe,
     impression,
     pixel,
     postback,
@@ -33,7 +37,13 @@ def outcome(found: Conversion) -> tuple[str, int]:
 
 
 def test_7_1_no_visit_is_known_yet():
-    assert outcome(conversion(postback(2, status="cancelled"))) == ("pending", Reason.AWAITING_CLICK)
+    found = conversion(postback(2, status="cancelled"))
+    assert outcome(found) == ("pending", Reason.AWAITING_CLICK)
+    assert found.reason_detail == Reason.AWAITING_CLICK.sentence
+    persons = conversion(postback(2, transaction_id="d" + "0" * 31))
+    assert persons.reason_detail == (
+        f"{Reason.AWAITING_CLICK.sentence}: no click in the 30 d before it, no impression in the 1 d"
+    )
 
 
 @pytest.mark.parametrize("word", ["approved", "rejected"])
@@ -104,6 +114,15 @@ def test_7_5_the_offer_has_no_such_goal():
     assert (found.payout, found.payout_currency) == (0, "")
 
 
+def test_7_5_told_in_the_words_of_its_first_report():
+    facts = [
+        postback(n, n * HOUR, conversion_unique_id="A", goal_id=GOAL_UNRESOLVED, goal=f"goal {n}")
+        for n in (2, 3)
+    ]
+    found = conversion(click(), *facts, goal=GOAL_UNRESOLVED)
+    assert found.reason_detail == "offer 7 has no goal 'goal 2'"
+
+
 def test_7_6_the_visit_is_too_long_ago():
     found = conversion(click(), postback(2, 31 * DAY))
     assert outcome(found) == ("rejected", Reason.OUTSIDE_CLICK_WINDOW)
@@ -145,6 +164,15 @@ def test_7_11_the_advertiser_rejects(word: str):
     assert found.reason_detail == f"stated by the advertiser: {word!r}"
 
 
+def test_7_11_its_words_are_those_of_whose_the_offer_is_by_then():
+    """The offer has moved to another advertiser since the click."""
+    hats = msgspec.structs.replace(SHOP, id=2, status_words={"retour": "rejected"})
+    moved = msgspec.structs.replace(with_offer(advertiser_id=2), advertisers=(SHOP, hats))
+    said = postback(2, status="retour", catalog_version=2)
+    found = conversion(click(), said, catalogs=(CATALOG, moved))
+    assert outcome(found) == ("rejected", Reason.STATED_BY_ADVERTISER)
+
+
 def test_7_12_with_an_affiliate_identifier_an_order_without_a_number_is_pending():
     blog = {"transaction_id": "a" + "0" * 31}
     found = conversion(click(**blog), postback(2, status="ok", **blog))
@@ -162,6 +190,8 @@ def test_7_13_an_unknown_word_is_pending_never_approved():
 def test_7_13_a_sentence_quotes_no_more_than_it_needs():
     found = conversion(click(), postback(2, status="x" * 500))
     assert found.reason_detail.endswith(f": '{'x' * 60}…'")
+    whole = conversion(click(), postback(2, status="x" * 60))
+    assert whole.reason_detail.endswith(f": '{'x' * 60}'")
 
 
 def test_7_14_the_advertiser_leaves_it_open():
@@ -186,6 +216,8 @@ def test_7_17_the_goal_wants_the_advertisers_server():
     assert outcome(found) == ("pending", Reason.NO_CONFIRMATION)
     assert found.reason_detail == "not yet confirmed by the advertiser's server: reported by pixel only"
     assert conversion(click(), pixel(2), postback(3, DAY), catalogs=catalogs).status == "approved"
+    both = conversion(click(), pixel(2), iframe(3), catalogs=catalogs)
+    assert both.reason_detail.endswith(": reported by iframe and pixel only")
 
 
 def test_7_18_the_advertiser_approves_also_where_the_goal_wants_approval():
@@ -198,6 +230,7 @@ def test_7_19_the_goal_wants_approval():
     found = conversion(click(), postback(2, **amount("50")), catalogs=catalogs)
     assert outcome(found) == ("pending", Reason.NEEDS_APPROVAL)
     assert (found.payout, found.payout_nominal) == (0, 4)
+    assert found.reason_detail == f"{Reason.NEEDS_APPROVAL.sentence}: goal 0"
     assert (
         conversion(click(), postback(2), adjustment(3, status="approved"), catalogs=catalogs).status
         == "approved"
