@@ -60,7 +60,7 @@ class Warehouse:
         self,
         settled: Callable[[list[dict[str, Any]]], bool],
         sql: str,
-        deadline_s: float = 30.0,
+        deadline_s: float = 120.0,
         **parameters: Any,
     ) -> list[dict[str, Any]]:
         """The rows once `settled` holds of them; after the deadline the test fails and shows them."""
@@ -81,7 +81,7 @@ def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Pa
         proxies = {"ROUNDTRIP_TRUSTED_PROXIES": "127.0.0.1"}
         stack = OwnStack(tmp_path_factory.mktemp("stack") / "state", catalog, proxies)
         started.append(stack)
-        return stack.start(60.0)
+        return stack.start(240.0)
 
     yield start
     for stack in started:

@@ -54,7 +54,7 @@ async def test_what_waits_is_counted_and_aged_and_what_was_committed_is_not(conf
 
     reader = Reader(config, "roundtrip-notifier", ["notices"])
     read = 0
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while read < 50:
             records = await reader.read(100, 0.5)
             read += len(records)
@@ -79,7 +79,7 @@ async def test_records_that_nobody_takes_are_told_by_the_lookout_until_somebody_
     assert lookout.note().startswith("1 records wait and nothing was committed for ")
 
     reader = Reader(config, "roundtrip-joiner", ["clicks"])
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not (records := await reader.read(1, 0.5)):
             pass
     await reader.commit({(each.topic, each.partition): each.offset + 1 for each in records})
@@ -89,7 +89,7 @@ async def test_records_that_nobody_takes_are_told_by_the_lookout_until_somebody_
 
 
 async def until(so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not so():  # noqa: ASYNC110  the lookout tells nobody, it is asked
             await asyncio.sleep(0.05)
 

@@ -50,7 +50,7 @@ def test_a_second_stack_in_a_directory_is_told_the_process_of_the_first(tmp_path
     )
     with layout.locked(tmp_path):
         second = subprocess.run(
-            [sys.executable, "-c", program, tmp_path], capture_output=True, text=True, timeout=30, check=False
+            [sys.executable, "-c", program, tmp_path], capture_output=True, text=True, timeout=60, check=False
         )
     assert second.returncode != 0
     assert f"process {os.getpid()}" in second.stderr

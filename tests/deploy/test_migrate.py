@@ -35,7 +35,7 @@ def read(kafka: KafkaServer, clickhouse: ClickHouseServer, more: Mapping[str, st
 
 
 def ask(server: Settings, sql: str) -> str:
-    with urllib.request.urlopen(server.clickhouse, data=sql.encode(), timeout=10) as answer:  # noqa: S310
+    with urllib.request.urlopen(server.clickhouse, data=sql.encode(), timeout=60) as answer:  # noqa: S310
         return answer.read().decode()
 
 

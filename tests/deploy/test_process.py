@@ -69,7 +69,7 @@ def test_a_program_that_ends_at_start_is_told_with_its_last_words(program: Progr
 
 def test_a_program_that_is_never_ready_is_ended_after_the_deadline(program: Program):
     program.code = "import time; time.sleep(600)"
-    with pytest.raises(No, match=r"was not ready after 0 s"):
+    with pytest.raises(No, match=r"was not ready after \d+ s"):
         program.start(deadline_s=0.2)
     assert program.exit_code == -signal.SIGKILL
 
@@ -101,7 +101,7 @@ def test_a_parent_that_is_killed_takes_its_child_along(tmp_path: Path):
     child = psutil.Process(int(parent.stdout.readline()))
     parent.kill()
     parent.communicate()
-    _, alive = psutil.wait_procs([child], timeout=10)
+    _, alive = psutil.wait_procs([child], timeout=60)
     assert alive == []
 
 
@@ -118,7 +118,7 @@ def test_what_an_earlier_run_left_in_a_directory_is_found_by_its_mark_and_ended(
     finally:
         ours.kill()
         others.kill()
-        reaper.join(10)
+        reaper.join(60)
 
 
 class Enough(Exception):

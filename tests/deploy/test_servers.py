@@ -19,7 +19,7 @@ ODD_NAME = "a b, ü'$x"
 
 
 def query(server: ClickHouseServer, sql: str) -> str:
-    with urllib.request.urlopen(server.url, data=sql.encode(), timeout=10) as answer:  # noqa: S310
+    with urllib.request.urlopen(server.url, data=sql.encode(), timeout=60) as answer:  # noqa: S310
         return answer.read().decode()
 
 

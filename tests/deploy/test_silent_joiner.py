@@ -23,7 +23,7 @@ from tests.deploy.test_process import Enough
 pytestmark = pytest.mark.stack
 
 SILENT_S = 5.0
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 PROGRAM = Path(__file__).with_name("hanging_joiner.py")
 
 

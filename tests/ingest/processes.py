@@ -43,7 +43,7 @@ class Collector:
         status, said = self.get(path)
         return status, json.loads(said)
 
-    def until_ready(self, wanted: int, deadline_s: float = 30.0) -> dict[str, Any]:
+    def until_ready(self, wanted: int, deadline_s: float = 120.0) -> dict[str, Any]:
         """What /readyz says once it answers so."""
         limit = time.monotonic() + deadline_s
         while True:
@@ -60,7 +60,7 @@ class Collector:
 
 def get(port: int, path: str) -> tuple[int, bytes]:
     """Status and body, over a connection of its own."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request("GET", path)
         found = connection.getresponse()
@@ -84,7 +84,7 @@ async def apply(settings: Settings, version: CatalogVersion = KNOWN.catalog) -> 
     await producer.close()
 
 
-def held(settings: Settings, topic: str, deadline_s: float = 20.0) -> list[facts.AnyFact]:
+def held(settings: Settings, topic: str, deadline_s: float = 120.0) -> list[facts.AnyFact]:
     """The facts of the topic, once there are any: the answer does not wait for Kafka."""
     limit = time.monotonic() + deadline_s
     with Admin(settings) as admin:

@@ -22,7 +22,7 @@ class Served:
         self.pulse = pulse
         self.port = port
 
-    async def raw(self, request: bytes, *, deadline_s: float = 10.0) -> bytes:
+    async def raw(self, request: bytes, *, deadline_s: float = 60.0) -> bytes:
         """Everything that comes back until the server closes."""
         async with asyncio.timeout(deadline_s):
             reader, writer = await asyncio.open_connection("127.0.0.1", self.port)

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +50,7 @@ def _tried_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def well(bench: Bench) -> None:
     """The journal takes again."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while bench.admission.problem():  # noqa: ASYNC110  what is waited for is a timer of this loop
             await asyncio.sleep(0)
 
@@ -212,11 +211,11 @@ async def test_a_disk_that_hangs_is_waited_for_once_and_then_answered_at_once() 
     with pytest.raises(Unavailable, match=r"has not answered for 0\.02 s"):
         await accept(bench)
     assert "has not answered" in bench.admission.problem()
-    began = time.monotonic()
-    for _ in range(100):
-        found = await bench.edge.answer(get("/click?offer_id=7&aff_id=42"))
-        assert (found.status, "Set-Cookie" in found.headers) == (302, False)
-    assert time.monotonic() - began < 0.5
+    bench.admission._bounds = Bounds(records=1_000, wait_s=3600.0)  # whoever waited again would wait for long
+    async with asyncio.timeout(60):
+        for _ in range(100):
+            found = await bench.edge.answer(get("/click?offer_id=7&aff_id=42"))
+            assert (found.status, "Set-Cookie" in found.headers) == (302, False)
     assert bench.count("roundtrip_unrecorded_clicks_total", offer_id="7", affiliate_id="42") == 100
     bench.hand.release()
     assert bench.admission.problem() == ""
@@ -231,10 +230,9 @@ async def test_who_arrives_while_the_disk_hangs_waits_no_longer_than_the_bound()
     first = asyncio.ensure_future(accept(bench))
     await bench.hand.given()
     second = asyncio.ensure_future(accept(bench))
-    began = time.monotonic()
-    found = await asyncio.gather(first, second, return_exceptions=True)
+    async with asyncio.timeout(60):
+        found = await asyncio.gather(first, second, return_exceptions=True)
     assert [type(each) for each in found] == [Unavailable] * 2
-    assert time.monotonic() - began < 1
     bench.hand.release()
     assert (await accept(bench)).endswith("-3")
 
@@ -317,7 +315,7 @@ async def test_a_stop_while_the_disk_fails_ends() -> None:
     bench.disk.faults.left |= {"sync": 1, "create": 1_000_000}
     with pytest.raises(Unavailable):
         await accept(bench)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await bench.admission.close()
     assert "stops" in bench.admission.problem()
 
@@ -346,10 +344,14 @@ class HangingDisk(RealDisk):
         return HangingFile(super().create(path), self.going)
 
 
+PATIENT = Bounds(records=99, wait_s=60.0)  # of a disk that is only slow
+SHORT = Bounds(records=99, wait_s=0.05)
+
+
 def door_to(disk: HangingDisk, root: Path) -> JournalAdmission:
     counters = Counters(CollectorRegistry())
     own = journal(disk, root=root)
-    return JournalAdmission(own, ThreadHand(), Bounds(records=99, wait_s=0.05), counters, lambda: NOW_MS)
+    return JournalAdmission(own, ThreadHand(), PATIENT, counters, lambda: NOW_MS)
 
 
 async def test_a_sync_that_hangs_in_its_thread_leaves_the_loop_alone(tmp_path: Path) -> None:
@@ -358,12 +360,14 @@ async def test_a_sync_that_hangs_in_its_thread_leaves_the_loop_alone(tmp_path: P
     await door.open()
     told = [await door.accept("clicks", ID, click)]
     disk.going.clear()
+    door._bounds = SHORT
     with pytest.raises(Unavailable, match="has not answered"):
         await door.accept("clicks", ID, click)
     with pytest.raises(Unavailable, match="has not answered"):
         await door.accept("clicks", ID, click)
+    door._bounds = PATIENT
     disk.going.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while door.problem():  # noqa: ASYNC110  what is waited for is a thread
             await asyncio.sleep(0)
     told.append(await door.accept("clicks", ID, click))
@@ -376,10 +380,12 @@ async def test_an_opening_that_hangs_keeps_nobody_from_starting(tmp_path: Path) 
     disk = HangingDisk()
     disk.going.clear()
     door = door_to(disk, tmp_path)
+    door._bounds = SHORT
     await door.open()
     assert door.problem() == "the journal is not open yet"
+    door._bounds = PATIENT
     disk.going.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while door.problem():  # noqa: ASYNC110  what is waited for is a thread
             await asyncio.sleep(0)
     assert await door.accept("clicks", ID, click)

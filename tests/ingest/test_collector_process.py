@@ -57,7 +57,7 @@ def test_a_collector_s_life(collector: Collector, kafka: KafkaServer) -> None:
     assert (status, verdict["outcome"]) == (200, "accepted")
     assert [fact.receipt_id for fact in held(collector.settings, "postbacks")] == [verdict["receipt"]]
     collector.process.send_signal(signal.SIGTERM)
-    assert collector.process.wait(20) == 0
+    assert collector.process.wait(120) == 0
     lines = collector.log.read_text().splitlines()
     assert not [line for line in lines if "Traceback" in line]
     assert len([line for line in lines if "cannot be reached:" in line]) <= 2, lines

@@ -111,7 +111,7 @@ async def test_requests_sent_at_once_or_in_pieces_are_turned_away_one_by_one(ser
     for piece in (one[:20], one[20:] + last[:7], last[7:]):
         writer.write(piece)
         await asyncio.sleep(0.01)  # so that the pieces arrive one by one; any other arrival is right, too
-    found = await asyncio.wait_for(reader.read(), 10)
+    found = await asyncio.wait_for(reader.read(), 60)
     writer.close()
     assert (found.count(b"HTTP/1.1 503 "), found.count(b"HTTP/1.1 302 ")) == (1, 1)
 
@@ -126,12 +126,12 @@ async def test_what_looks_like_a_request_inside_of_another_is_no_request(served:
     for begun in (form, b"GET /nowhere HTTP/1.1\r\nConnection: close\r\nX: "):
         reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
         writer.write(begun)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not served.bench.count("roundtrip_connections"):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.05)  # so that the rest comes by itself; any other arrival is right, too
         writer.write(inner)
-        assert (await asyncio.wait_for(reader.read(), 10)).count(b"HTTP/1.1 ") == 1
+        assert (await asyncio.wait_for(reader.read(), 60)).count(b"HTTP/1.1 ") == 1
         writer.close()
 
 
@@ -144,7 +144,7 @@ async def test_above_the_bound_a_connection_is_closed_at_once_and_counted() -> N
             writer.write(f"GET {CLICK} HTTP/1.1\r\nHost: t\r\n\r\n".encode())
             assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 302 ")
         kept[0][1].close()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while served.bench.count("roundtrip_connections") == 2:  # noqa: ASYNC110  a gauge, looked at
                 await asyncio.sleep(0.01)
         assert b"HTTP/1.1 302 " in await served.raw(
@@ -185,7 +185,7 @@ async def test_an_answer_that_nobody_takes_ends_its_connection(monkeypatch: pyte
     async with serving(others=[web.get("/big", big)]) as served:
         reader, writer = await asyncio.open_connection("127.0.0.1", served.port, limit=1_000)
         writer.write(b"GET /big HTTP/1.1\r\nHost: t\r\n\r\n")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not served.bench.count("roundtrip_connections_closed_total", why="unread"):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             while served.bench.count("roundtrip_connections"):  # noqa: ASYNC110
@@ -208,7 +208,7 @@ async def test_so_does_a_small_one_however_little_of_it_waits(monkeypatch: pytes
             caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
             caller.connect(("127.0.0.1", served.port))
             caller.send(b"GET /small HTTP/1.1\r\nHost: t\r\n\r\n")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not served.bench.count("roundtrip_connections_closed_total", why="unread"):  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
 
@@ -229,14 +229,15 @@ async def test_a_body_that_goes_on_and_on_is_cut_at_the_longest(monkeypatch: pyt
 
 async def test_the_stop_does_not_wait_for_a_body_that_never_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(handlers, "FINISH_S", 0.05)
+    monkeypatch.setattr(handlers, "BODY_S", 600.0)
     async with serving() as served:
         stalled = asyncio.ensure_future(
             served.raw(b"POST /postback HTTP/1.1\r\nHost: t\r\nContent-Length: 9\r\n\r\n")
         )
-        async with asyncio.timeout(5):  # a body has 10 s
+        async with asyncio.timeout(60):
             while not served.bench.count("roundtrip_connections"):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
-    assert await asyncio.wait_for(stalled, 5) == b""
+    assert await asyncio.wait_for(stalled, 60) == b""
     assert served.bench.facts() == []
 
 
@@ -289,7 +290,7 @@ async def test_among_idle_dribbling_and_stalled_callers_good_ones_are_answered_r
     connections.room(6 * EACH)  # both ends are files of this process
     async with asyncio.TaskGroup() as group:
         holders = [group.create_task(hold(served.port, *kind)) for kind in slow for _ in range(EACH)]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while served.bench.count("roundtrip_connections") < 3 * EACH:  # noqa: ASYNC110  a gauge, looked at
                 await asyncio.sleep(0.01)
         for n in range(50):
@@ -309,7 +310,7 @@ async def test_a_caller_that_hangs_up_while_its_event_is_stored_hurts_nobody(
     bench.hand.hold()
     _, writer = await asyncio.open_connection("127.0.0.1", served.port)
     writer.write(f"GET {POSTBACK}&order_id=gone HTTP/1.1\r\nHost: t\r\n\r\n".encode())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not bench.counters.in_flight:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         writer.close()

@@ -46,7 +46,7 @@ async def test_an_epoch_without_an_event_is_not_told(epoch: str, last: int) -> N
 async def test_each_minute_has_its_word_as_the_journal_then_stands() -> None:
     kafka, journal = FakeKafka(), Journal()
     work = asyncio.ensure_future(tails(kafka, journal, every_s=0.001).run())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         for journal.last in (8, 9):
             while journal.last not in {tail.last for tail in told(kafka)}:  # noqa: ASYNC110  no event tells it
                 await asyncio.sleep(0.001)

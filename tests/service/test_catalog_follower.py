@@ -57,7 +57,7 @@ def test_the_first_record_with_a_number_wins_and_another_is_an_alarm(tmp_path: P
 def test_two_services_of_one_machine_may_keep_a_version_at_the_same_moment(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    both = Barrier(2, timeout=10)
+    both = Barrier(2, timeout=60)
     monkeypatch.setattr(os, "fsync", lambda _: both.wait())
     with ThreadPoolExecutor(2) as services:
         list(services.map(lambda _: Shelf(tmp_path).keep(record(1)), range(2)))
@@ -197,8 +197,8 @@ async def test_a_version_that_is_applied_arrives(kafka: Settings) -> None:
     await producer.send(TOPIC, b"junk", b"junk")
     follower = Follower(kafka)
     follower.start()
-    assert await follower.wait_for(1, 20) == catalog_version(1)
-    waiting = asyncio.ensure_future(follower.wait_for(2, 20))
+    assert await follower.wait_for(1, 60) == catalog_version(1)
+    waiting = asyncio.ensure_future(follower.wait_for(2, 60))
     await producer.send(TOPIC, b"2", encode_version(catalog_version(2)))
     assert await waiting == catalog_version(2)
     assert follower.current == catalog_version(2)
@@ -211,14 +211,14 @@ async def test_a_version_that_is_applied_arrives(kafka: Settings) -> None:
 async def test_a_topic_that_comes_later_is_found(kafka: Settings) -> None:
     follower = Follower(kafka)
     follower.start()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not any("roundtrip migrate" in alarm for alarm in follower.alarms()):  # noqa: ASYNC110  a thread's finding, looked at
             await asyncio.sleep(0.05)
     with Admin(kafka) as admin:
         admin.ensure_topics([TopicSpec(TOPIC, 1, 1)])
     producer = Producer(kafka)
     await producer.send(TOPIC, b"1", encode_version(catalog_version(1)))
-    assert await follower.wait_for(1, 20) == catalog_version(1)
+    assert await follower.wait_for(1, 60) == catalog_version(1)
     assert follower.alarms() == []
     await follower.close()
     await producer.close()

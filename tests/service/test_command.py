@@ -1,6 +1,7 @@
 """The command: instant help, clear errors, exit codes."""
 
 import os
+import resource
 import subprocess
 import sys
 import tomllib
@@ -21,7 +22,7 @@ def ran(*words: str) -> "subprocess.CompletedProcess[str]":
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
 
@@ -55,21 +56,27 @@ def test_help_and_version_import_nothing_of_ours() -> None:
         "sys.exit(bool(ours & {name.split('.')[0] for name in sys.modules}))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, timeout=30, check=False
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
 
 
 def test_help_is_instant() -> None:
-    """Below 60 ms of CPU, the interpreter's start included; the best of five, for the machine may be busy."""
+    """At most twice the CPU of the interpreter's own start; the best of five, for the machine may be busy."""
 
-    def spent_s() -> float:
-        before = os.times()
-        ran("--version")
-        after = os.times()
-        return after.children_user + after.children_system - before.children_user - before.children_system
+    def children_s() -> float:
+        spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return spent.ru_utime + spent.ru_stime
 
-    assert min(spent_s() for _ in range(5)) < 0.06
+    def best_s(*words: str) -> float:
+        found: list[float] = []
+        for _ in range(5):
+            before = children_s()
+            subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, timeout=120, check=True)
+            found.append(children_s() - before)
+        return min(found)
+
+    assert best_s("-m", "roundtrip", "--help") < 2 * best_s("-c", "") + 0.01
 
 
 def test_the_version_is_the_projects(capsys: pytest.CaptureFixture[str]) -> None:
@@ -147,7 +154,7 @@ def test_a_reader_that_has_enough_is_no_error(words: str) -> None:
             cwd=ROOT,
             stdout=writer,
             stderr=subprocess.PIPE,
-            timeout=30,
+            timeout=120,
             check=False,
         )
     finally:
@@ -162,7 +169,7 @@ def test_a_full_disk_for_the_output_is_a_line_and_exit_code_1() -> None:
             cwd=ROOT,
             stdout=full,
             stderr=subprocess.PIPE,
-            timeout=30,
+            timeout=120,
             check=False,
         )
     said = b"roundtrip: the output cannot be written: No space left on device\n"

@@ -16,7 +16,7 @@ from service.kafka import admin as admin_module
 from service.settings import Settings
 
 pytestmark = pytest.mark.stack
-DEADLINE_S = 30.0
+DEADLINE_S = 120.0
 
 
 @pytest.fixture

@@ -136,5 +136,5 @@ async def test_it_follows_the_file_and_tells_of_other_keys(
     told: asyncio.Queue[list[int]] = asyncio.Queue()
     following = asyncio.ensure_future(watch.follow(lambda: told.put_nowait(watch.keyring.numbers)))
     keys.write(path, KeyFile(keys=(FIRST, SECOND)))
-    assert await asyncio.wait_for(told.get(), 10) == [1, 2]
+    assert await asyncio.wait_for(told.get(), 60) == [1, 2]
     following.cancel()

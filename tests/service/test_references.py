@@ -80,6 +80,6 @@ async def test_it_follows_the_files(
     told = asyncio.Event()
     following = asyncio.ensure_future(found.follow(told.set))
     (tmp_path / "key").write_text("now it is there")
-    await asyncio.wait_for(told.wait(), 10)
+    await asyncio.wait_for(told.wait(), 60)
     following.cancel()
     assert found.get(f"file:{tmp_path / 'key'}") == b"now it is there"

@@ -106,7 +106,7 @@ class FakeLogs:
         return {each: self.identities[each[0]] for each in partitions}
 
 
-async def until(true: Callable[[], bool], deadline_s: float = 30.0) -> None:
+async def until(true: Callable[[], bool], deadline_s: float = 60.0) -> None:
     """Waits for the thing itself."""
     async with asyncio.timeout(deadline_s):
         while not true():  # noqa: ASYNC110  what is waited for has no event

@@ -45,11 +45,11 @@ class Service:
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.wait(30)
+        self.process.wait(120)
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(30)
+        return self.process.wait(120)
 
     def lines(self) -> list[str]:
         return self.log.read_text("utf-8").splitlines()
@@ -61,17 +61,17 @@ class Service:
 
     def status(self, path: str) -> int:
         try:
-            with urllib.request.urlopen(self.url + path, timeout=5) as answer:  # noqa: S310  our own loopback address
+            with urllib.request.urlopen(self.url + path, timeout=60) as answer:  # noqa: S310  our own loopback address
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             return error.code
 
     def body(self, path: str) -> str:
-        with urllib.request.urlopen(self.url + path, timeout=5) as answer:  # noqa: S310  our own loopback address
+        with urllib.request.urlopen(self.url + path, timeout=60) as answer:  # noqa: S310  our own loopback address
             return str(answer.read().decode())
 
 
-def wait_until(true: Callable[[], bool], deadline_s: float = 60.0, what: Callable[[], object] = str) -> None:
+def wait_until(true: Callable[[], bool], deadline_s: float = 120.0, what: Callable[[], object] = str) -> None:
     """Waits for the thing itself."""
     ends = time.monotonic() + deadline_s
     while not true():

@@ -26,7 +26,7 @@ async def test_a_dead_host_delays_nobody_else() -> None:
 
     stuck = [asyncio.create_task(call(lanes, "http://dead.example/", dial)) for _ in range(500)]
     await until(lambda: len(called) == hosts.AT_ONCE)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert (await call(lanes, "http://alive.example/", dial)).delivered
     for task in stuck:
         task.cancel()

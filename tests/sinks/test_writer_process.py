@@ -109,7 +109,7 @@ def test_offsets_of_another_log_are_noticed_and_it_begins_at_the_earliest(config
 
     async def commit_for_another_log() -> None:
         reader = Reader(config, GROUP, ["clicks"])
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not reader.assigned():
                 await reader.read(1, 0.1)
         places = [("clicks", number) for number in range(4)]

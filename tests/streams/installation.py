@@ -35,7 +35,7 @@ from tests.streams.joining import (
 PARTITIONS = 4
 
 
-DEADLINE_S = 60.0
+DEADLINE_S = 180.0
 
 
 _prefixes = (f"j{number}-" for number in itertools.count())

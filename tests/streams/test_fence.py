@@ -107,7 +107,7 @@ async def test_whoever_waits_goes_on_when_the_group_answers(
     await asyncio.sleep(0)
     assert not waiting.done()
     fence.confirmed(clock())
-    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(waiting, 60)
 
 
 async def test_whoever_waits_gives_up_when_the_group_does_not_know_it_any_more(
@@ -119,7 +119,7 @@ async def test_whoever_waits_gives_up_when_the_group_does_not_know_it_any_more(
     await asyncio.sleep(0)
     fence.lost()
     with pytest.raises(Fenced):
-        await asyncio.wait_for(waiting, 10)
+        await asyncio.wait_for(waiting, 60)
 
 
 async def test_a_stop_waits_for_no_answer(fence: Fence, clock: Clock, going_on: asyncio.Event) -> None:
@@ -245,11 +245,11 @@ async def test_behind_a_shut_fence_nothing_is_written_or_sent_until_the_group_an
     monkeypatch.setattr(module.asyncio, "sleep", waited)
     work = asyncio.ensure_future(joiner.handle(fetch(record(postback()))))
     await asyncio.wait_for(
-        asyncio.wait({work, asyncio.ensure_future(came.wait())}, return_when="FIRST_COMPLETED"), 10
+        asyncio.wait({work, asyncio.ensure_future(came.wait())}, return_when="FIRST_COMPLETED"), 60
     )
     assert (written, rig.kafka.events) == ([], [])
     fence.confirmed(Clock.now_s)
-    await asyncio.wait_for(work, 10)
+    await asyncio.wait_for(work, 60)
     assert (written, rig.kafka.events) == ([True], ["sent", "handled"])
 
 
@@ -268,7 +268,7 @@ async def test_what_was_written_before_it_shut_is_not_sent_behind_it(
         return tally
 
     joiner._storing.absorb = absorbed  # type: ignore[method-assign]
-    await asyncio.wait_for(joiner.handle(fetch(record(postback()))), 10)
+    await asyncio.wait_for(joiner.handle(fetch(record(postback()))), 60)
     assert (rig.kafka.events, rig.failures) == ([], [])
     await joiner.close()
     assert len(cases(rig.outbox())) == 1
@@ -335,5 +335,5 @@ async def test_the_worker_gives_the_joiner_the_fence_that_the_consumer_tells(
 
     faust = SimpleNamespace(consumer=None, transport=SimpleNamespace(fence=told), start=start)
     monkeypatch.setattr(app, "build", lambda *_: faust)
-    await asyncio.wait_for(made._join(), 10)
+    await asyncio.wait_for(made._join(), 60)
     assert ties.fence is told

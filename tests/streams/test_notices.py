@@ -10,6 +10,7 @@ from schemas.catalog import PartnerPostback
 from schemas.decisions import Notice
 from schemas.facts import AnyFact
 from schemas.reasons import Reason
+from streams.rules.names import digest
 from streams.rules.notices import VALUES
 from tests.streams.facts_of_a_shop import (
     CATALOG,
@@ -72,6 +73,9 @@ def test_8_4_a_notices_key_is_of_conversion_subscription_and_status():
     assert again.notice_id == first.notice_id
     (other,) = told(*facts, url="https://other.example/")
     assert other.notice_id != first.notice_id
+    every = {"on": ("approved", "rejected")}
+    (before,), (after,) = told(*facts, **every), told(*facts, adjustment(3, status="rejected"), **every)
+    assert before.notice_id == first.notice_id != after.notice_id
     (named,) = told(*facts, id="main")
     (moved,) = told(*facts, id="main", url="https://other.example/")
     assert (named.notice_id, named.subscription) == (moved.notice_id, moved.subscription)
@@ -83,6 +87,17 @@ def test_8_4_and_of_the_amount_where_amounts_are_subscribed():
     (again,) = told(*facts, postback(3, DAY, **amount("50"), adv_sub="x"), amounts=True)
     (changed,) = told(*facts, postback(3, DAY, **amount("60")), amounts=True)
     assert again.notice_id == first.notice_id != changed.notice_id
+    (dearer,) = told(*facts, adjustment(4, revenue=Decimal(9)), amounts=True)
+    assert dearer.notice_id == first.notice_id  # what the advertiser pays is nothing to the affiliate
+
+
+def test_8_4_the_key_is_the_same_in_every_release():
+    """Else whoever was told under the old release is told again by the new one."""
+    (plain,) = told(click(), postback(2, **amount("50")))
+    of = plain.conversion_id, digest(URL)[:16], "approved"
+    assert plain.notice_id == digest(*of)
+    (priced,) = told(click(), postback(2, **amount("50")), amounts=True)
+    assert priced.notice_id == digest(*of, "4.00")
 
 
 def test_8_5_one_subscription_written_twice_tells_once():
@@ -109,6 +124,9 @@ def test_8_6_the_url_is_filled_in_from_click_conversion_and_catalog():
 
 def test_8_6_a_missing_value_is_empty():
     assert url(click(), postback(2), template="{sale_amount},{aff_sub},{goal_name}") == ",,sale"
+    lost = click(offer_id=99), postback(2)
+    (notice,) = told(*lost, url="https://t.example/?{offer_name},{goal_name}.", on=("rejected",))
+    assert notice.url == "https://t.example/?,."
 
 
 def test_8_7_an_address_is_the_customers_never_a_servers():
@@ -130,7 +148,8 @@ def test_8_8_the_subscription_is_that_of_the_catalog_of_the_prices():
 def test_8_9_deciding_again_gives_the_same_url_also_where_it_has_a_random_number():
     facts = (click(), postback(2))
     assert url(*facts, template="{ran}") == url(*facts, template="{ran}")
-    assert url(*facts, template="{ran}").isdigit()
+    (notice,) = told(*facts, url="https://tracker.example/{ran}")
+    assert notice.url.rpartition("/")[2] == str(int(notice.notice_id[:8], 16))
 
 
 @pytest.mark.parametrize("name", sorted(set(macros.NAMES) - {"ran"}))

@@ -46,8 +46,11 @@ def change(number: int, chance: random.Random) -> Changes:
     )
 
 
-def fill(directory: str) -> None:
-    """Each write's number is said when it is stored; then the process is no more, as after kill -9."""
+def fill(directory: str, waits_after: int) -> None:
+    """Each write's number is said when it is stored; then the process is no more, as after kill -9.
+
+    waits_after: after so many writes it goes on when a line comes.
+    """
     chance = random.Random(7)
     code = 0
     try:
@@ -56,6 +59,8 @@ def fill(directory: str) -> None:
             state.apply(change(number, chance))
             sys.stdout.write(f"{number}\n")
             sys.stdout.flush()
+            if number + 1 == waits_after:
+                sys.stdin.readline()
     except Problem as problem:
         sys.stdout.write(f"{problem}\n")
         code = 1
@@ -63,10 +68,11 @@ def fill(directory: str) -> None:
     os._exit(code)
 
 
-def filling(directory: Path, **environment: str) -> "subprocess.Popen[str]":
-    program = f"from tests.streams.test_poisoned import fill; fill({str(directory)!r})"
+def filling(directory: Path, waits_after: int = 0, **environment: str) -> "subprocess.Popen[str]":
+    program = f"from tests.streams.test_poisoned import fill; fill({str(directory)!r}, {waits_after})"
     command = [sys.executable, "-c", program]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment})
+    both, environ = subprocess.PIPE, {**os.environ, **environment}
+    return subprocess.Popen(command, stdin=both, stdout=both, text=True, env=environ)
 
 
 @pytest.fixture(scope="module")
@@ -283,14 +289,17 @@ def test_a_disk_that_fails_ends_the_worker_and_what_it_had_stored_is_there(
     state, flag = tmp_path / "state", tmp_path / "fails"
     environment = {"LD_PRELOAD": str(failing_disk), "FAILS_AT": str(state), "FAILS_IF": str(flag)}
     stored = 0
-    with filling(state, FAILS_AS=str(fault), **environment) as process:
+    with filling(state, WRITES // 3, FAILS_AS=str(fault), **environment) as process:
         assert process.stdout is not None
+        assert process.stdin is not None
         for line in process.stdout:
             if not line.strip().isdecimal():
                 break
             stored = int(line) + 1
             if stored == WRITES // 3:
                 flag.touch()
+                process.stdin.write("\n")
+                process.stdin.flush()
         assert process.wait(60) == 1, "it went on as if nothing had been"
     assert said in line
     assert f"state {state / '0'}: " in line

@@ -18,7 +18,7 @@ from streams.kafka.fetch import Fetch
 
 pytestmark = pytest.mark.stack
 
-SOON_S = 20.0  # a look at the topics, a rebalance and a fetch; on a busy machine
+SOON_S = 120.0  # a look at the topics, a rebalance and a fetch; on a busy machine
 
 
 class Reader:

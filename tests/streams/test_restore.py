@@ -216,7 +216,7 @@ def restoring(rig: Rig, source: Kept) -> Joiner:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not true():  # noqa: ASYNC110  no event says so
             await asyncio.sleep(0.001)
 
@@ -249,7 +249,7 @@ async def test_nothing_is_read_of_a_partition_until_it_is_whole(decided: Rig):
     joiner = restoring(decided, source)
     run = asyncio.ensure_future(joiner.assignment.restorer.run())
     await joiner.start_at(frozenset(TP(topic, number) for topic in READ for number in (0, 1)))
-    await asyncio.to_thread(source.asked.wait, 10)
+    await asyncio.to_thread(source.asked.wait, 60)
     assert joiner.partitions == [1]
     assert decided.kafka.held == {TP(topic, 0) for topic in READ}
     assert joiner.assignment.restorer.told().startswith("0 of 1 partitions, 0 of 30 facts")
@@ -276,8 +276,8 @@ async def test_a_revocation_cuts_a_restore_short_and_the_next_goes_on(decided: R
     run = asyncio.ensure_future(joiner.assignment.restorer.run())
     assigned = frozenset(TP(topic, 0) for topic in READ)
     await joiner.start_at(assigned)
-    await asyncio.to_thread(passed.wait, 10)
-    await asyncio.wait_for(joiner.released(assigned), 10)
+    await asyncio.to_thread(passed.wait, 60)
+    await asyncio.wait_for(joiner.released(assigned), 60)
     state = Store(decided.directory / "joiner").open(0)
     assert state.positions[EMITTED].offset == 2
     state.close()
@@ -299,7 +299,7 @@ async def test_the_outbox_of_an_overtaken_state_is_not_sent_and_its_case_is_deci
     decided.kafka.on_send = called.set
     await stale.start_at(frozenset(TP(topic, 0) for topic in READ))
     work = asyncio.ensure_future(stale.handle(fetch(STATED[0])))  # without its click
-    await asyncio.wait_for(called.wait(), 10)
+    await asyncio.wait_for(called.wait(), 60)
     work.cancel()
     await asyncio.gather(work, return_exceptions=True)
     await stale.close()

@@ -296,6 +296,18 @@ def test_7_22_of_several_reasons_the_first_on_the_ladder_is_the_conversions():
     assert outcome(_last(it)) == ("approved", Reason.NONE)
 
 
+def test_7_22_what_is_over_before_it_may_begin_is_too_late_not_too_soon():
+    catalogs = (with_offer(click_window="1h", min_time="2h"),)
+    found = conversion(click(), postback(2, HOUR + 1), catalogs=catalogs)
+    assert found.reason == Reason.OUTSIDE_CLICK_WINDOW
+
+
+def test_7_22_which_order_it_is_comes_before_what_its_status_means():
+    blog = {"transaction_id": "a" + "0" * 31}
+    found = conversion(click(**blog), postback(2, status="shipped", **blog))
+    assert found.reason == Reason.ORDER_NUMBER_MISSING
+
+
 def test_7_22_what_came_too_soon_is_that_even_if_it_could_mean_several():
     facts = (postback(n, n * SECOND, conversion_unique_id=f"A{n}", goal_id=5) for n in (2, 3))
     bare = postback(4, 9 * SECOND, status="ok", goal_id=5)

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import logging
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -273,12 +274,11 @@ async def test_a_kafka_that_goes_away_before_the_first_connection_is_waited_for(
             raise KafkaConnectionError("Unable to bootstrap from [('just-gone', 1, 0)]")
 
     monkeypatch.setattr(driver.AIOKafkaConsumerThread, "on_start", started)
-    await asyncio.wait_for(made.on_start(), 10)
+    await asyncio.wait_for(made.on_start(), 60)
     assert (closed, heard) == ([1, 2], [3])
-    assert [each.getMessage().partition(": ")[0] for each in caplog.records] == [
-        "Kafka at just-gone:1 cannot be reached",
-        "Kafka at just-gone:1 can be reached again after 0 s",
-    ]
+    away, back = [each.getMessage() for each in caplog.records]
+    assert away.startswith("Kafka at just-gone:1 cannot be reached: ")
+    assert re.fullmatch(r"Kafka at just-gone:1 can be reached again after \d+ s", back)
 
 
 class Reading:
@@ -400,7 +400,7 @@ async def test_it_is_looked_for_silence_and_holes_from_time_to_time(
     rig.consumer.look_for_silence = silence  # type: ignore[method-assign]
     rig.consumer.look_for_holes = holes  # type: ignore[method-assign, assignment]
     with pytest.raises(Problem, match="silent"):
-        await asyncio.wait_for(Consumer._look.fun(rig.consumer), 10)
+        await asyncio.wait_for(Consumer._look.fun(rig.consumer), 60)
     ahead = f"holes after { ({CLICKS: 3}) }"
     assert looks == ["silence", "holes after {}", "silence", ahead, "silence"]
 

@@ -103,7 +103,7 @@ async def stuck(rig: Rig, joiner: Joiner, brought: Fetch) -> "asyncio.Future[Non
     rig.kafka.there.clear()
     rig.kafka.on_send = called.set
     work = asyncio.ensure_future(joiner.handle(brought))
-    await asyncio.wait_for(called.wait(), 10)
+    await asyncio.wait_for(called.wait(), 60)
     return work
 
 
@@ -119,7 +119,7 @@ async def test_a_partition_that_comes_while_others_send_is_not_taken_for_sent(ri
     coming = asyncio.ensure_future(again.start_at(ASSIGNED))
     await asyncio.wait({coming}, timeout=0.1)
     rig.kafka.there.set()
-    await asyncio.wait_for(asyncio.gather(work, coming), 10)
+    await asyncio.wait_for(asyncio.gather(work, coming), 60)
     assert [each.partition for each in quarantines(rig.kafka.sent)] == [1]
     await again.close()
     assert rig.outbox(1) == []
@@ -297,7 +297,7 @@ async def test_a_stop_while_kafka_is_away_ends_soon_and_keeps_what_was_decided(
     joiner = await rig.started()
     rig.kafka.there.clear()
     rig.kafka.on_send = joiner.stop
-    await asyncio.wait_for(joiner.handle(fetch(record(postback()))), 10)
+    await asyncio.wait_for(joiner.handle(fetch(record(postback()))), 60)
     await joiner.close()
     assert rig.failures == []
     assert rig.kafka.commits == {}
@@ -311,8 +311,8 @@ async def test_nor_does_what_waits_then_end_the_process_when_it_is_tried(
     joiner = await rig.started()
     rig.kafka.there.clear()
     rig.kafka.on_send = joiner.stop
-    await asyncio.wait_for(joiner.handle(fetch(record(postback()))), 10)
-    assert await asyncio.wait_for(joiner.resume(), 10) == 0
+    await asyncio.wait_for(joiner.handle(fetch(record(postback()))), 60)
+    assert await asyncio.wait_for(joiner.resume(), 60) == 0
     assert rig.failures == []
 
 

@@ -31,7 +31,7 @@ async def told(hand: Hand, *jobs: Callable[[], None]) -> list[OSError | None]:
 
     for job in jobs:
         hand.do(job, then)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await done.wait()
     return found
 
@@ -57,7 +57,7 @@ async def test_a_fault_of_ours_ends_the_process(monkeypatch: pytest.MonkeyPatch)
     loop, seen = asyncio.get_running_loop(), asyncio.Event()
     monkeypatch.setattr(threading, "excepthook", lambda _: loop.call_soon_threadsafe(seen.set))
     ThreadHand().do(lambda: 1 / 0, lambda _: None)  # type: ignore[arg-type]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await seen.wait()
 
 
@@ -72,7 +72,7 @@ def test_a_disk_that_answers_after_the_end_is_not_told_to_a_loop_that_is_gone() 
         asyncio.run(begin())
         (thread,) = [each for each in threading.enumerate() if each.name == "journal"]
         going.set()
-        thread.join(10)
+        thread.join(60)
     finally:
         threading.excepthook = hooked
     assert not ended.is_set()

@@ -295,7 +295,7 @@ def _hang(_self: Inode) -> None:
 
 async def run(segment_bytes: int, steps: list[Step]) -> None:
     world = World(segment_bytes)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await world.open()
         for name, *arguments in steps:
             await getattr(world, name)(*arguments)

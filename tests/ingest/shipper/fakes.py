@@ -36,7 +36,7 @@ from tests.ingest.journal.samples import Draw
 ROOT = Path("/state/journal")
 OWN = ROOT / "0"
 PARTITIONS = 3
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 
 _ids = itertools.count(1)
 

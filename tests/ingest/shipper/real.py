@@ -28,7 +28,7 @@ from schemas.topics import FACTS
 from service.kafka import Admin, Producer, TopicSpec, read_range
 from service.settings import Settings
 
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 TOPICS = (*FACTS, "quarantine")
 
 

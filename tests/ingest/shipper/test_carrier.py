@@ -226,7 +226,7 @@ async def test_a_disk_that_hangs_at_a_read_holds_up_nobody_else(
         return whole(directory)
 
     edge.disk.names = names  # type: ignore[method-assign]
-    await asyncio.wait_for(carrier.run(), 10)
+    await asyncio.wait_for(carrier.run(), 60)
     assert len(kafka.receipts) == 3
     assert in_loop
     assert not any(in_loop)
@@ -240,14 +240,14 @@ async def test_a_file_is_not_closed_while_it_is_read(edge: Edge, monkeypatch: py
 
     def read(_self: Reader, _end: Position | None, _max_bytes: int) -> None:
         begun.set()
-        may_end.wait(10)
+        may_end.wait(60)
         seen.append("read")
         raise OSError("gone")
 
     monkeypatch.setattr(Reader, "read", read)
     monkeypatch.setattr(Reader, "close", lambda _self: seen.append("closed"))
     work = asyncio.create_task(edge.carrier().run())
-    await asyncio.to_thread(begun.wait, 10)
+    await asyncio.to_thread(begun.wait, 60)
     work.cancel()
     for _ in range(10):
         await asyncio.sleep(0)  # a turn of the loop: whoever would close it has done so

@@ -18,7 +18,7 @@ from tests.streams.losses.program import SCENARIOS
 
 pytestmark = pytest.mark.stack
 
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 TURNS = 3  # of committing, after the program got stuck, before it is killed
 MENDED = (
     "stock Faust does not lose this any more: see which release mended it, strike it from the table in"
