@@ -1,6 +1,7 @@
 """What decide makes of an invented history against the naive reading; and the least that still differs."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -9,7 +10,7 @@ from proof.expected import Expected
 from proof.invented import CROWDED, History
 from schemas import catalog_versions, times
 from schemas.decisions import Conversion
-from schemas.facts import AnyFact, Statement
+from schemas.facts import Adjustment, AnyFact, Statement
 from streams import expiry
 from streams.batch.reading import may_count
 from streams.rules import names
@@ -122,8 +123,28 @@ def _by_name(some: Sequence[Expected]) -> dict[str, Expected]:
 
 
 def disagreement(history: History) -> list[str]:
-    """How decide differs from the naive reading: nothing where they agree."""
-    return differences(decided(history), naive(history))
+    """How decide differs from the naive reading, or counts twice: nothing where they agree."""
+    found = decided(history)
+    return differences(found, naive(history)) + paid_twice(history, found)
+
+
+def paid_twice(history: History, found: Iterable[Expected]) -> list[str]:
+    """Visits that two conversions of a goal are paid for, which counts once by each catalog.
+
+    Each order under an affiliate's identifier is a case of its own, and the network may approve what repeats.
+    """
+    if history.identifier[0] == "a" or any(
+        isinstance(one, Adjustment) and one.status for one in history.facts
+    ):
+        return []
+    goals = [goal for each in history.catalogs.values() for offer in each.offers for goal in offer.goals]
+    many = {goal.id for goal in goals if goal.repeat == "many"}
+    paid = Counter(
+        (one.goal_id, one.visit)
+        for one in found
+        if one.status == "approved" and not one.test and one.goal_id not in many
+    )
+    return [f"goal {goal}: {count} paid for {visit}" for (goal, visit), count in paid.items() if count > 1]
 
 
 def least(history: History, differs: Callable[[History], bool]) -> History:

@@ -22,6 +22,7 @@ START_MS: Final = times.to_ms("2026-11-18T21:00:00.000Z")  # a rate changes an h
 KINDS: Final = "00da"  # the first digits of identifiers: random ones, a person's, an affiliate's
 CROWD: Final = 1 / 1_000  # of the histories: one over the limit of observations
 AGAIN: Final = 0.05  # one order told again, late
+RELEASED: Final = 0.1  # what the network created and took back, by whatever number or none
 CROWDED: Final = 1_000  # facts
 
 VISITED_MS: Final = (0, 0, 0, 0, 1, SECOND, HOUR, 20 * DAY, 35 * DAY, 100 * DAY, 130 * DAY)
@@ -87,6 +88,8 @@ class _Inventor:
             said += self._again(base_ms, catalogs)
         if self._happens(AGAIN):
             said += self._unclear(base_ms, catalogs)
+        if self._happens(RELEASED):
+            said += self._released(base_ms, catalogs)
         if self._happens(CROWD):
             said += self._crowd(base_ms)
         facts = [*visits, *said]
@@ -190,6 +193,32 @@ class _Inventor:
         again = [*first, self._report(far_ms, catalogs)]
         visits = [self._visit(far_ms - HOUR)] if self._happens(0.5) else []
         return [*visits, *(msgspec.structs.replace(one, **number) for one in again)]
+
+    def _released(self, at_ms: int, catalogs: dict[int, Catalog]) -> list[AnyFact]:
+        """Created, released and reported, in any order, under one order number, two, or none."""
+        chance = self._chance
+        release = {"action": "release", "status": "", "payout": None, "revenue": None, "sale_amount": None}
+        actions = [
+            "create",
+            "release",
+            "report",
+            *chance.choices(["create", "release", "state", "report"], k=2),
+        ]
+        found: list[AnyFact] = []
+        for action in chance.sample(actions, len(actions)) if self._happens(0.3) else actions:
+            made: Any = self._report(at_ms, catalogs)
+            if action != "report":
+                made = self._adjustment(at_ms, catalogs)
+                how = release if action == "release" else {"action": action}
+                made = msgspec.structs.replace(made, key="", **how)
+            number = chance.choice(["", "", "A", "A", "B"])
+            found.append(
+                msgspec.structs.replace(made, conversion_unique_id=number, goal="", goal_id=0, test=False)
+            )
+            at_ms += chance.choice([0, 1, SECOND, MINUTE, HOUR, 2 * DAY, 40 * DAY, 121 * DAY])
+        if self._happens(0.5):
+            found.append(self._visit(at_ms - HOUR))
+        return found
 
     def _unclear(self, at_ms: int, catalogs: dict[int, Catalog]) -> list[AnyFact]:
         """Two orders, and a word that could mean each of them where the goal repeats."""

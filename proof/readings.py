@@ -76,7 +76,8 @@ def compared(seed: int, count: int, reached: Reached) -> Iterator[tuple[History,
             history = invented.history(f"{seed}/{number}")
             wanted = agreement.naive(history)
             reached.count(history, wanted)
-            if lines := agreement.differences(agreement.decided(history), wanted):
+            found = agreement.decided(history)
+            if lines := agreement.differences(found, wanted) + agreement.paid_twice(history, found):
                 yield history, lines
             progress.show(number + 1)
 

@@ -14,43 +14,34 @@ def in_time(said: Sequence[Statement]) -> list[Statement]:
 
 
 class Share(NamedTuple):
-    """What one click brought. undone: what the network created under one of its numbers, and released."""
+    """What one click brought. undone: what the network created and released, to be shown with it."""
 
     said: list[Heard]
     undone: list[Heard]
 
 
-def by_click(said: Sequence[Heard]) -> tuple[list[Share], list[Heard]]:
+def by_click(said: Sequence[Heard], undone: Iterable[Heard]) -> tuple[list[Share], list[Heard]]:
     """What belongs to each click, and what could mean several."""
-    undone = [one for one in said if _is_undone(one, said)]
-    reports = [one for one in said if one.is_report and one not in undone]
+    reports = [one for one in said if one.is_report]
     waiting = _waiting(reports)
     shares: dict[str, list[Heard]] = {}
     for one in reports:
         first = _first(_in_time(_same_number(one, reports)))
         shares.setdefault(first.visit.receipt if first.visit else waiting[first.said.receipt], []).append(one)
+    of_reports = [Share([*share], []) for share in shares.values()]
+    found = [Share([*share], []) for share in shares.values()]
     alone = []
     for word in (one for one in said if not one.is_report):
-        meant = _meant(list(shares.values()), word)
+        meant = _meant(of_reports, word)
         if len(meant) == 1:
-            meant[0].append(word)
+            found[meant[0]].said.append(word)
         elif meant:
             alone.append(word)
-    found = [
-        Share(
-            _in_time(share), [one for one in undone if one.said.number in {two.said.number for two in share}]
-        )
-        for share in shares.values()
-    ]
-    return found, alone
-
-
-def _is_undone(one: Heard, said: Iterable[Heard]) -> bool:
-    """Whether the network created it, and released its number afterwards, and not too late."""
-    if one.said.action != "create" or not one.said.number:
-        return False
-    same = [two for two in said if two.said.number == one.said.number]
-    return any(two.said.action == "release" and two.age > one.age for two in _in_time(same))
+    for one in undone:
+        meant = _meant(of_reports, one)
+        if len(meant) == 1 and one.said.received_ms <= _born_ms(of_reports[meant[0]].said) + CORRECTED_MS:
+            found[meant[0]].undone.append(one)
+    return [Share(_in_time(share.said), share.undone) for share in found], alone
 
 
 def _same_number(one: Heard, reports: Iterable[Heard]) -> list[Heard]:
@@ -70,16 +61,18 @@ def _waiting(reports: Iterable[Heard]) -> dict[str, str]:
     return found
 
 
-def _meant(shares: list[list[Heard]], word: Heard) -> list[list[Heard]]:
-    """Which click's conversions the network means."""
+def _meant(shares: Sequence[Share], word: Heard) -> list[int]:
+    """Which click's conversions the network means, by their places."""
+    every = range(len(shares))
     if word.said.number:
-        return [share for share in shares if word.said.number in {one.said.number for one in share}]
+        return [i for i in every if word.said.number in {one.said.number for one in shares[i].said}]
     if len(shares) == 1:
-        return shares
+        return [0]
     return [
-        share
-        for share in shares
-        if _first(share).age < word.age and word.said.received_ms <= _born_ms(share) + CORRECTED_MS
+        i
+        for i in every
+        if _first(shares[i].said).age < word.age
+        and word.said.received_ms <= _born_ms(shares[i].said) + CORRECTED_MS
     ]
 
 

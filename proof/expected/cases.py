@@ -82,21 +82,37 @@ def _alike(heard: Sequence[Heard]) -> Iterator[list[Heard]]:
 
 
 def _conversions(told: Told, same: list[Heard]) -> list[Expected]:
-    """A person's once goal counts once for each click."""
-    persons = told.transaction_id[0] == PERSONS
-    shares = [buyers.Share(same, [])]
-    unclear: list[Heard] = []
-    if persons and not _goes(same, told.catalogs).many:
-        shares, unclear = buyers.by_click(same)
+    """What was created and taken back is none: until nothing more is, all is as if it had not been."""
+    undone: list[Heard] = []
+    while True:
+        shares, unclear = _shares(told, same, undone)
+        parts = [_part(told, share) for share in shares]
+        taken = [one for _, groups in parts for one in network.undone(groups)]
+        if not taken:
+            break
+        same = [one for one in same if one not in taken]
+        undone += taken
     found: list[Expected] = []
-    for share in shares:
-        goes = _goes(share.said, told.catalogs)
-        groups = network.conversions([*share.said, *share.undone], goes)
-        if persons and goes.many:
-            buyers.keep_in_time(groups)
+    for share, (goes, groups) in zip(shares, parts, strict=True):
+        network.silence(groups, share.undone, goes)
         found += [conversion(told, group, groups, once=not goes.many) for group in groups]
     alone = [Group(number="", said=[word], ambiguous=True) for word in unclear]
     return found + [conversion(told, one, [one], once=False) for one in alone]
+
+
+def _shares(told: Told, same: list[Heard], undone: list[Heard]) -> tuple[list[buyers.Share], list[Heard]]:
+    """A person's once goal counts once for each click."""
+    if told.transaction_id[0] == PERSONS and not _goes(same, told.catalogs).many:
+        return buyers.by_click(same, undone)
+    return [buyers.Share(same, undone)], []
+
+
+def _part(told: Told, share: buyers.Share) -> tuple[Goes, list[Group]]:
+    goes = _goes(share.said, told.catalogs)
+    groups = network.conversions(share.said, goes)
+    if told.transaction_id[0] == PERSONS and goes.many:
+        buyers.keep_in_time(groups)
+    return goes, groups
 
 
 def _goes(same: Sequence[Heard], catalogs: Catalogs) -> Goes:

@@ -18,21 +18,6 @@ def once_said(statements: Iterable[Statement]) -> list[Statement]:
 
 
 def conversions(said: Sequence[Heard], goes: Goes) -> list[Group]:
-    """All conversions of a case. What was created and taken back is none: all else is as without it."""
-    undone = [one for group in _grouped(said, goes) for one in _taken_back(group) if one.is_report]
-    groups = _grouped([one for one in said if one not in undone], goes)
-    for group in groups:
-        taken = [one for one in _taken_back(group) if not one.is_report]
-        group.said = [one for one in group.said if one not in taken]
-        group.beside = [*group.beside, *taken]
-    for one in undone:
-        meant = _meant(groups, one, goes)
-        if len(meant) == 1:
-            meant[0].beside.append(one)
-    return groups
-
-
-def _grouped(said: Sequence[Heard], goes: Goes) -> list[Group]:
     """What reports make, with the network's word on each; by itself what could mean several."""
     groups = grouped([one for one in said if one.is_report], goes)
     unclear = []
@@ -43,6 +28,23 @@ def _grouped(said: Sequence[Heard], goes: Goes) -> list[Group]:
         elif meant:
             meant[0].said.append(word)
     return groups + unclear
+
+
+def undone(groups: Iterable[Group]) -> list[Heard]:
+    """What the network created of these and released afterwards."""
+    return [one for group in groups for one in _taken_back(group) if one.is_report]
+
+
+def silence(groups: Sequence[Group], created: Iterable[Heard], goes: Goes) -> None:
+    """What was taken back is shown beside, and so is what was created and is none any more."""
+    for group in groups:
+        taken = _taken_back(group)
+        group.said = [one for one in group.said if one not in taken]
+        group.beside = [*group.beside, *taken]
+    for one in created:
+        meant = _meant(groups, one, goes)
+        if len(meant) == 1:
+            meant[0].beside.append(one)
 
 
 def _taken_back(group: Group) -> list[Heard]:

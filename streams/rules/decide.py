@@ -32,10 +32,10 @@ from schemas.facts import Adjustment, AnyFact, Click, Impression
 from streams.rules import episodes
 from streams.rules.conversion import Case, Row, conversion_of
 from streams.rules.episodes import Share
-from streams.rules.grouping import UNKNOWN_GOAL, group, unclear
+from streams.rules.grouping import UNKNOWN_GOAL, Group, group, take_back, unclear, undone
 from streams.rules.merge import AnyStatement, in_order, makes, within_limit
 from streams.rules.permission import Objection
-from streams.rules.transaction import CatalogMissing, Transaction, transaction_of
+from streams.rules.transaction import CatalogMissing, Setting, Transaction, transaction_of
 
 __all__ = ["CatalogMissing", "Decision", "decide_transaction"]
 
@@ -92,16 +92,50 @@ def _decide(
         heard=within_limit(heard), barred=within_limit(barred), adjustments=within_limit(adjustments)
     )
     is_cut = len(whole.heard) + len(whole.barred) + len(whole.adjustments) < len(statements)
-    if not transaction.is_persons:
-        return _conversions(transaction, goal_id, whole, objections, None, is_cut=is_cut)
     rows = []
-    for share in _shares(transaction, goal_id, whole, late):
-        rows += _conversions(transaction, goal_id, share, objections, late, is_cut=is_cut)
+    for part in _parts(transaction, goal_id, whole, late):
+        rows += _conversions(transaction, goal_id, part, objections, is_cut=is_cut)
     return rows
 
 
+class _Part(msgspec.Struct, frozen=True):
+    """A share in its conversions. own: the visit that it is about; setting: what the catalog says there."""
+
+    share: Share
+    own: Click | Impression | None
+    setting: Setting
+    groups: Sequence[Group]
+
+
+def _parts(transaction: Transaction, goal_id: int, whole: Share, late: dict[str, str]) -> list[_Part]:
+    """What the network created and took back is none: all else is as if it had not been."""
+    while whole.heard or whole.barred:
+        too_late: dict[str, str] = {}
+        parts = [
+            _part(transaction, goal_id, share, too_late)
+            for share in _shares(transaction, goal_id, whole, too_late)
+        ]
+        taken = (
+            [one for part in parts for each in part.groups for one in undone(each)]
+            if whole.adjustments
+            else []
+        )
+        if not taken:
+            late |= too_late
+            for part in parts:
+                if whole.adjustments:
+                    take_back(part.groups, part.share.undone)
+            return parts
+        gone = {one.receipt_id for one in taken}
+        left = [one for one in whole.heard if one.receipt_id not in gone]
+        whole = msgspec.structs.replace(whole, heard=left, undone=[*whole.undone, *taken])
+    return []
+
+
 def _shares(transaction: Transaction, goal_id: int, whole: Share, late: dict[str, str]) -> list[Share]:
-    """What of a person is decided as if it were alone: of a once goal what each click brought, else all."""
+    """What is decided as if it were alone: of a person's once goal what each click brought, else all."""
+    if not transaction.is_persons:
+        return [whole]
     setting = transaction.setting(goal_id, transaction.own(whole.first), whole.heard or whole.barred)
     if setting.goal and setting.goal.repeat == "many":
         return [whole]
@@ -113,36 +147,38 @@ def _shares(transaction: Transaction, goal_id: int, whole: Share, late: dict[str
     return found
 
 
+def _part(transaction: Transaction, goal_id: int, share: Share, late: dict[str, str]) -> _Part:
+    """late: a person's conversions of a goal that repeats are corrected each by itself."""
+    setting = transaction.setting(goal_id, own := transaction.own(share.first), share.heard or share.barred)
+    goal = setting.goal or UNKNOWN_GOAL
+    groups = group(share.heard, share.barred, share.adjustments, goal, setting.status_of)
+    if transaction.is_persons and goal.repeat == "many":
+        for each in groups:
+            late |= episodes.keep_in_time(each)
+    return _Part(share, own, setting, groups)
+
+
 def _conversions(
     transaction: Transaction,
     goal_id: int,
-    share: Share,
+    part: _Part,
     objections: Mapping[str, Objection],
-    late: dict[str, str] | None,
     *,
     is_cut: bool,
 ) -> list[Row]:
-    """late: of a person; None with other identifiers, where nothing is too late by itself."""
-    setting = transaction.setting(goal_id, own := transaction.own(share.first), share.heard or share.barred)
-    goal = setting.goal or UNKNOWN_GOAL
-    groups = group(share.heard, share.barred, share.adjustments, goal, setting.status_of, share.undone)
-    if not groups:
-        return []
-    if late is not None and goal.repeat == "many":
-        for each in groups:
-            late |= episodes.keep_in_time(each)
+    share = part.share
     case = Case(
         transaction=transaction,
         goal_id=goal_id,
         test=share.first.test,
-        setting=setting,
-        own=own,
+        setting=part.setting,
+        own=part.own,
         click=share.click,
-        counts=groups[0],
+        counts=part.groups[0],
         objections=objections,
         is_cut=is_cut,
     )
-    return [conversion_of(case, each) for each in [*groups, *map(unclear, share.unclear)]]
+    return [conversion_of(case, each) for each in [*part.groups, *map(unclear, share.unclear)]]
 
 
 def _add(decision: Decision, goal_id: int, rows: Sequence[Row]) -> None:

@@ -8,8 +8,7 @@ credited to, and each share is decided as if it were alone:
 3. What the network states without a number goes to the only share, else to the one that began before it;
    where several did, it could mean any of them.
 4. A statement that was received more than the correction window after the first of its share is too late.
-5. What the network created under a number and released is none: it is only shown where others report it.
-6. What no click is known of waits together, as long as it was received within the correction window of the
+5. What no click is known of waits together, as long as it was received within the correction window of the
    first; what comes later waits by itself. So it is the same when the earlier is no longer kept.
 """
 
@@ -22,9 +21,8 @@ from schemas import times
 from schemas.facts import Adjustment
 from streams.expiry import CORRECTION_MS, too_late
 from streams.rules.grouping import Group
-from streams.rules.merge import AnyStatement, Order, order
+from streams.rules.merge import AnyStatement, order
 
-NEVER: Final[Order] = ("", "", 0)
 NOBODYS: Final = ""  # of what no click is known yet
 Name = tuple[str, str]  # of a share: its click; without one, its first receipt
 
@@ -37,7 +35,7 @@ class Share(msgspec.Struct, kw_only=True):
 
     click: the receipt of the visit that it is credited to. heard: what has permission. barred: what has none.
     adjustments: what the network states of it. unclear: the same, where it could mean other shares as well.
-    undone: what it created of it and took back.
+    undone: what it created and took back, which is only shown.
     """
 
     click: str = NOBODYS
@@ -55,39 +53,28 @@ class Share(msgspec.Struct, kw_only=True):
 
 def shares(whole: Share, click_of: ClickOf) -> list[Share]:
     """The shares of a case, by when they began."""
-    undone = _undone(whole)
-    heard = [one for one in whole.heard if one not in undone] if undone else whole.heard
-    statements = [*heard, *whole.barred]
+    statements = [*whole.heard, *whole.barred]
     names = _names(statements, click_of)
     homes = _homes(statements, names)
     found: dict[Name, Share] = {}
-    for kind, some in (("heard", heard), ("barred", whole.barred)):
+    for kind, some in (("heard", whole.heard), ("barred", whole.barred)):
         for one in some:
             name = homes[one.conversion_unique_id] if one.conversion_unique_id else names[one.receipt_id]
             share = Share(click=name[0], heard=[], barred=[], adjustments=[], unclear=[])
             getattr(found.setdefault(name, share), kind).append(one)
     began = sorted(found.values(), key=lambda share: order(share.first))
+    numbered = {number: found[name] for number, name in homes.items()}
     for one in whole.adjustments:
-        _add(began, found, homes, one)
-    for one in undone:
-        if home := homes.get(one.conversion_unique_id):
-            found[home].undone = [*found[home].undone, one]
+        meant = _meant(began, numbered, one)
+        if len(meant) == 1:
+            meant[0].adjustments = [*meant[0].adjustments, one]
+        elif meant:
+            meant[-1].unclear = [*meant[-1].unclear, one]
+    for one in whole.undone:
+        meant = [share for share in _meant(began, numbered, one) if not _is_late(share, one)]
+        if len(meant) == 1:
+            meant[0].undone = [*meant[0].undone, one]
     return began
-
-
-def _undone(whole: Share) -> list[Adjustment]:
-    """What the network created under an order number, and released by that number before it was too late."""
-    releases = [one for one in whole.adjustments if one.action == "release" and one.conversion_unique_id]
-    if not releases:
-        return []
-    began = _began([*whole.heard, *whole.barred])
-    released: dict[str, Order] = {}
-    for one in releases:  # they come in the order of receipt
-        number, received_ms = one.conversion_unique_id, times.to_ms(one.received_at)
-        if received_ms - began.get(number, received_ms) <= CORRECTION_MS:
-            released[number] = order(one)
-    created = [one for one in whole.heard if isinstance(one, Adjustment)]
-    return [one for one in created if order(one) < released.get(one.conversion_unique_id, NEVER)]
 
 
 def _began(statements: Iterable[AnyStatement]) -> dict[str, int]:
@@ -124,23 +111,18 @@ def _homes(statements: Sequence[AnyStatement], names: Mapping[str, Name]) -> dic
     return {number: names[one.receipt_id] for number, one in first.items()}
 
 
-def _add(
-    began: Sequence[Share], found: Mapping[Name, Share], homes: Mapping[str, Name], one: Adjustment
-) -> None:
+def _meant(began: Sequence[Share], numbered: Mapping[str, Share], one: Adjustment) -> list[Share]:
+    """What the network may mean: its number's share, the only one, or those begun before it."""
     if one.conversion_unique_id:
-        meant = [found[homes[one.conversion_unique_id]]] if one.conversion_unique_id in homes else []
-    else:
-        meant = [share for share in began if len(began) == 1 or _may_be_meant(share, one)]
-    if len(meant) == 1:
-        meant[0].adjustments = [*meant[0].adjustments, one]
-    elif meant:
-        meant[-1].unclear = [*meant[-1].unclear, one]
+        return [numbered[one.conversion_unique_id]] if one.conversion_unique_id in numbered else []
+    if len(began) == 1:
+        return [*began]
+    return [share for share in began if order(share.first) < order(one) and not _is_late(share, one)]
 
 
-def _may_be_meant(share: Share, one: Adjustment) -> bool:
-    """Whether it began before, and not so long ago that nothing corrects it."""
-    is_late = times.to_ms(one.received_at) - _born_ms(share) > CORRECTION_MS
-    return order(share.first) < order(one) and not is_late
+def _is_late(share: Share, one: AnyStatement) -> bool:
+    """Whether it began so long ago that nothing corrects it."""
+    return times.to_ms(one.received_at) - _born_ms(share) > CORRECTION_MS
 
 
 def _born_ms(share: Share) -> int:

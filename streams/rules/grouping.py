@@ -56,40 +56,11 @@ def group(
     adjustments: Sequence[Adjustment],
     goal: Goal,
     status_of: StatusOf,
-    taken_back: Sequence[Adjustment] = (),
 ) -> list[Group]:
     """The conversions of a case: what has permission makes them; the rest, and the network, speak of them.
 
-    Where nothing has permission, what has none makes them. What the network created and takes back makes
-    none: the others are grouped as if it had not been. taken_back: of that what is known already.
+    Where nothing has permission, what has none makes them.
     """
-    groups = _grouped(heard, barred, adjustments, goal, status_of)
-    if not adjustments:
-        return groups
-    undone = {one.receipt_id: one for each in groups for one in _undone(each)}
-    if undone:
-        heard = [one for one in heard if one.receipt_id not in undone]
-        groups = _grouped(heard, barred, adjustments, goal, status_of)
-    for each in groups:
-        _take_back(each)
-    for one, meant in _meant(groups, [*taken_back, *undone.values()]):
-        if len(meant) == 1:
-            meant[0].shown.append(one)
-    return groups
-
-
-def unclear(one: Adjustment) -> Group:
-    """What the network states and could mean of several conversions, by itself."""
-    return _opened("ambiguous", "", [one])
-
-
-def _grouped(
-    heard: Sequence[AnyStatement],
-    barred: Sequence[AnyStatement],
-    adjustments: Sequence[Adjustment],
-    goal: Goal,
-    status_of: StatusOf,
-) -> list[Group]:
     if not heard:
         heard, barred = barred, ()
     if not heard:
@@ -102,12 +73,7 @@ def _grouped(
     return groups
 
 
-def _released(group: Group) -> Order | None:
-    """When the network took back what it had stated of the conversion; None where it did not."""
-    return max((order(one) for one in group.adjustments if one.action == "release"), default=None)
-
-
-def _undone(group: Group) -> list[Adjustment]:
+def undone(group: Group) -> list[Adjustment]:
     """What the network created of the conversion and took back."""
     released = _released(group)
     if released is None:
@@ -115,12 +81,26 @@ def _undone(group: Group) -> list[Adjustment]:
     return [one for one in group.statements if isinstance(one, Adjustment) and order(one) < released]
 
 
-def _take_back(group: Group) -> None:
-    """What the network stated before it took that back is shown, and has no say."""
-    released = _released(group)
-    if released is not None:
-        group.shown += [one for one in group.adjustments if order(one) <= released]
-        group.adjustments = [one for one in group.adjustments if order(one) > released]
+def take_back(groups: Sequence[Group], created: Iterable[Adjustment]) -> None:
+    """What the network took back is shown, and has no say; so what it created and took back of others."""
+    for each in groups:
+        released = _released(each)
+        if released is not None:
+            each.shown += [one for one in each.adjustments if order(one) <= released]
+            each.adjustments = [one for one in each.adjustments if order(one) > released]
+    for one, meant in _meant(groups, created):
+        if len(meant) == 1:
+            meant[0].shown.append(one)
+
+
+def unclear(one: Adjustment) -> Group:
+    """What the network states and could mean of several conversions, by itself."""
+    return _opened("ambiguous", "", [one])
+
+
+def _released(group: Group) -> Order | None:
+    """When the network last took back what it had stated of the conversion; None where it did not."""
+    return max((order(one) for one in group.adjustments if one.action == "release"), default=None)
 
 
 def _once(observations: Sequence[AnyStatement]) -> list[Group]:
@@ -176,7 +156,8 @@ def _before(groups: Iterable[Group], one: AnyStatement) -> list[Group]:
     A person's of long ago are not meant: nothing corrects them.
     """
     moment, earliest = order(one), _time(times.to_ms(one.received_at) - CORRECTION_MS)
-    return list(islice((each for each in groups if each.opened < moment and each.opened[0] >= earliest), 2))
+    found = (each for each in groups if each.opened < moment and each.opened[0] >= earliest)
+    return list(islice(filter(_is_one, found), 2))
 
 
 def _near(groups: Iterable[Group], one: AnyStatement, window_ms: int) -> Iterable[Group]:

@@ -43,3 +43,15 @@ def test_of_a_history_that_differs_the_least_is_told(
     told = [line for line in capsys.readouterr().out.splitlines() if line.startswith('  {"')]
     assert told
     assert all(len(replayed.read(line.encode()).facts) == 1 for line in told)
+
+
+def test_a_visit_that_is_paid_twice_for_a_goal_that_counts_once_is_named() -> None:
+    def paid(history: invented.History) -> list[agreement.Expected]:
+        return [one for one in agreement.naive(history) if one.status == "approved" and not one.test]
+
+    drawn = (invented.history(f"twice/{number}") for number in range(400))
+    named = 0
+    for history in drawn:
+        assert agreement.paid_twice(history, agreement.naive(history)) == []
+        named += bool(agreement.paid_twice(history, [*paid(history), *paid(history)]))
+    assert named

@@ -6,10 +6,12 @@ import msgspec
 
 from schemas.reasons import Reason
 from tests.streams.facts_of_a_shop import (
+    CATALOG,
     DAY,
     HOUR,
     LEAD,
     MINUTE,
+    SALE,
     SECOND,
     adjustment,
     amount,
@@ -463,3 +465,48 @@ def test_1_16_what_was_created_and_taken_back_gives_its_number_no_place_beside_i
         "approved",
         ("adjustment", "pixel", "postback"),
     )
+
+
+def test_1_18_a_release_without_a_number_leaves_a_persons_order_no_place_beside_its_click():
+    """Else two conversions of one click count, and both are paid."""
+    facts = [
+        adjustment(1, 0, action="create", conversion_unique_id="A", **PERSON),
+        adjustment(2, HOUR, action="release", **PERSON),
+        click(3, 40 * DAY, **PERSON),
+        postback(4, 40 * DAY + HOUR, conversion_unique_id="A", **PERSON),
+        pixel(5, 40 * DAY + 2 * HOUR, **PERSON),
+    ]
+    found = conversion(*facts)
+    assert (found.conversion_unique_id, found.status) == ("A", "approved")
+    assert found.observations == 4  # what was taken back is shown: the report, the page, and both
+    assert found.conversion_id == conversion(*facts[2:]).conversion_id
+
+
+def test_1_18_a_release_takes_back_all_that_comes_to_count_through_it_and_nothing_later():
+    created = [
+        adjustment(n, n * HOUR, action="create", conversion_unique_id=number, **amount("50"))
+        for n, number in ((2, "A"), (3, "B"), (5, "C"))
+    ]
+    release = adjustment(4, 4 * HOUR, action="release")
+    assert conversions(click(), *created[:2], release) == ()
+    found = conversion(click(), *created, release)
+    assert (found.conversion_unique_id, found.status, found.observations) == ("C", "approved", 2)
+
+
+def test_1_18_the_rest_is_read_by_the_catalog_that_counts_without_what_was_taken_back():
+    """The creation names a catalog by which the goal repeats; without it, it counts once."""
+    catalogs = (CATALOG, with_goal(SALE, repeat="many"))
+    created = adjustment(2, HOUR, action="create", conversion_unique_id="A", catalog_version=2)
+    release = adjustment(3, 2 * HOUR, action="release", conversion_unique_id="A")
+    orders = [postback(n, n * HOUR, conversion_unique_id=f"{n}") for n in (4, 5)]
+    taken = conversions(click(), created, release, *orders, catalogs=catalogs)
+    assert taken == conversions(click(), *orders, catalogs=catalogs)
+    assert [one.reason for one in taken] == [0, Reason.DUPLICATE_CONVERSION]
+
+
+def test_4_16_what_comes_too_late_takes_no_creation_back():
+    created = adjustment(2, HOUR, action="create", conversion_unique_id="A", goal_id=5, **PERSON)
+    late = adjustment(3, 122 * DAY, action="release", conversion_unique_id="A", goal_id=5, **PERSON)
+    decision = decide(click(**PERSON), created, late)
+    assert decision.cases == decide(click(**PERSON), created).cases
+    assert set(decision.late) == {late.receipt_id}
