@@ -21,6 +21,7 @@ from tests.streams.facts_of_a_shop import (
     conversion,
     decide,
     iframe,
+    pixel,
     postback,
     with_blog,
 )
@@ -120,6 +121,8 @@ def test_8_6_the_url_is_filled_in_from_click_conversion_and_catalog():
         url(*facts, template="{datetime}|{timestamp}".replace("|", ","))
         == "2026-11-01%2013%3A00%3A00,1793538000"
     )
+    early = postback(2, occurred_at="2026-11-01T12:30:00.000Z")
+    assert url(click(), early, template="{time}") == "12%3A30%3A00"
 
 
 def test_8_6_a_missing_value_is_empty():
@@ -133,8 +136,9 @@ def test_8_7_an_address_is_the_customers_never_a_servers():
     server = postback(2, ip="203.0.113.9", user_agent="curl")
     seen = click(ip="198.51.100.7", user_agent="Firefox")
     assert url(seen, server, template="{ip},{user_agent}") == "198.51.100.7,Firefox"
-    page = iframe(3, ip="198.51.100.8", user_agent="Safari")
-    assert url(seen, server, page, template="{ip},{user_agent}") == "198.51.100.8,Safari"
+    for kind in (pixel, iframe):
+        page = kind(3, ip="198.51.100.8", user_agent="Safari")
+        assert url(seen, server, page, template="{ip},{user_agent}") == "198.51.100.8,Safari"
     stated = postback(4, ip="203.0.113.9", conversion_ip="198.51.100.9", conversion_user_agent="Opera")
     assert url(seen, server, page, stated, template="{ip},{user_agent}") == "198.51.100.9,Opera"
 
