@@ -159,8 +159,8 @@ def duplicate(evidence: Evidence) -> Verdict | None:
     """Another order number of a goal that counts once."""
     if evidence.group.place != "repeats":
         return None
-    counts = f"order {_quoted(evidence.first)} counts" if evidence.first else "another one counts"
-    detail = f"{counts}, and the goal counts once: order {_quoted(evidence.group.number)} repeats it"
+    counts, repeats = _quoted(evidence.first), _quoted(evidence.group.number)
+    detail = f"order {counts} counts, and the goal counts once: order {repeats} repeats it"
     return Verdict("rejected", Reason.DUPLICATE_CONVERSION, detail)
 
 
