@@ -99,4 +99,4 @@ def test_of_several_statements_it_is_told_who_spoke_and_who_has_no_say_and_why()
         f"{receipts[5]}: the network took it back",
         f"{receipts[6]}: takes back what the network stated before",
     }
-    assert shop.conversion(shop.click(), shop.postback(2)).spoke == ()
+    assert shop.conversion(shop.click(), shop.postback(2, **shop.amount("50"))).spoke == ()

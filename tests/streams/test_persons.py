@@ -95,6 +95,11 @@ def test_a_report_before_its_click_moves_to_the_clicks_case(state: Partition) ->
     ]
 
 
+def test_before_its_click_it_stays_in_the_case_of_its_first_report(state: Partition) -> None:
+    sent = [*absorbed(state, order(2, 0, "A")), *absorbed(state, order(3, 1, "A"))]
+    assert [(case.number, len(case.conversions)) for case in cases(sent)] == [(FIRST[1].receipt_id, 1)] * 2
+
+
 def test_an_old_purchase_leaves_the_state_while_a_newer_one_can_still_be_corrected(state: Partition) -> None:
     absorbed(state, *FIRST, *SECOND)
     expired(state, 130)
