@@ -210,9 +210,8 @@ def _named(case: Case, group: Group, found: Verdict) -> dict[str, Any]:
 
 
 def _id(case: Case, group: Group) -> str:
-    """A person's is not named by a click that only what was created and released was credited to."""
-    click = case.click and case.transaction.click_of(group.statements[0])
-    return conversion_id(case.transaction.transaction_id, case.goal_id, group, click=click, test=case.test)
+    transaction_id = case.transaction.transaction_id
+    return conversion_id(transaction_id, case.goal_id, group, click=case.click, test=case.test)
 
 
 def _credited(credit: Credit | None) -> dict[str, Any]:

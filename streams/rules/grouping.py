@@ -63,8 +63,6 @@ def group(
     """
     if not heard:
         heard, barred = barred, ()
-    if not heard:
-        return []
     groups = _many(heard, goal, status_of) if goal.repeat == "many" else _once(heard)
     if barred:
         groups += _show(groups, barred, goal, status_of)
@@ -117,7 +115,7 @@ def _once(observations: Sequence[AnyStatement]) -> list[Group]:
 def _counting(numbers: dict[str, list[AnyStatement]]) -> str:
     """Of several order numbers the one with the most trusted source, then the one received first."""
     stated = [number for number in numbers if number]
-    return max(stated, key=lambda number: max(map(trust, numbers[number])), default="")
+    return max(stated, key=lambda number: max(map(trust, numbers[number])))
 
 
 def _repeats(numbers: dict[str, list[AnyStatement]], but: set[str]) -> list[Group]:
