@@ -60,6 +60,7 @@ def test_4_2_what_is_over_never_reads_as_what_is_allowed():
     assert conversion(click(), postback(2, 26 * HOUR + 1), catalogs=catalogs).reason_detail == (
         "after the click window: 1 d 2 h 1 ms, allowed 1 d 2 h"
     )
+    assert spans(31 * DAY + 2 * HOUR + MINUTE, 30 * DAY) == ("31 d 2 h", "30 d")
     length = DAY + HOUR + MINUTE + SECOND
     assert spans(length + 1, length) == ("1 d 1 h 1 min 1 s 1 ms", "1 d 1 h 1 min 1 s")
 

@@ -34,6 +34,9 @@ def test_3_1_an_offer_says_which_kinds_of_request_may_make_a_conversion():
     found = conversion(click(), pixel(2, **amount("50")), catalogs=(BY_POSTBACK,))
     assert (found.status, found.reason, found.payout) == ("rejected", Reason.WRONG_PROTOCOL, 0)
     assert found.reason_detail == "offer 7 tracks by postback, this came by pixel"
+    by_two = (with_offer(tracking=("postback", "iframe")),)
+    found = conversion(click(), pixel(2), catalogs=by_two)
+    assert found.reason_detail == "offer 7 tracks by postback, iframe, this came by pixel"
 
 
 def test_3_2_a_request_that_names_another_offer_makes_none():

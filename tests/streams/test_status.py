@@ -134,7 +134,11 @@ def test_7_7_nobody_buys_so_soon_after_the_click():
     assert outcome(found) == ("rejected", Reason.TOO_SOON)
     assert found.reason_detail == "too soon after the click: 9 s 999 ms, at least 10 s"
     assert conversion(click(), postback(2, 10 * SECOND), catalogs=catalogs).status == "approved"
-    assert conversion(click(), postback(2, -DAY), catalogs=catalogs).reason == Reason.TOO_SOON
+    before = conversion(click(), postback(2, -DAY), catalogs=catalogs)
+    assert (before.reason, before.reason_detail) == (
+        Reason.TOO_SOON,
+        "too soon after the click: 0 s, at least 10 s",
+    )
     assert conversion(impression(), postback(2, SECOND), catalogs=catalogs).status == "approved"
 
 
