@@ -14,7 +14,7 @@ from typing import Self
 
 from service.errors import No
 
-READY_S = 30.0  # a JVM on a busy machine of two cores; usually 1-2 s
+READY_S = 120.0  # a JVM on a busy machine of two cores took 25 s; usually 1-2 s
 GRACE_S = 15.0  # Kafka and ClickHouse write their state within 1 s; the services drain for at most 10 s
 MAX_LOG_BYTES = 16 * 1024 * 1024  # at start a longer log becomes NAME.log.1
 POLL_S = 0.03

@@ -30,7 +30,7 @@ from service.errors import No, Problem, Unreachable, Usage
 
 STEP_DEADLINE_S = 120.0  # for migrate and `catalog apply`; usually 1 s
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-SERVICE_READY_S = 60.0  # a first join after an unclean stop waits for Kafka's session to end
+SERVICE_READY_S = 180.0  # a first join waits for Kafka's session to end, on a busy machine
 ENDINGS = {2: Usage, 3: Unreachable}
 MEGABYTE = 1_000_000
 

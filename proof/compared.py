@@ -26,7 +26,7 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     by others are looked for only now and then. wait_s: in all.
     """
 
-    still_s: float = 3.0
+    still_s: float = 8.0
     hope_s: float = 45.0
     wait_s: float = 240.0
 

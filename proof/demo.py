@@ -33,7 +33,7 @@ CATALOG = Path(__file__).with_name("catalog.toml")
 CLICKS = 20_000
 SUBSCRIBER, SUBSCRIBED_OFFER = 42, 7
 CALL = "/cb?cid={aff_click_id}&conversion={conversion_id}&status={status}&sum={payout}"
-CALLS_WITHIN_S = 30.0
+CALLS_WITHIN_S = 120.0
 PROBES = 10
 INTERRUPTED = 130
 APPROVED = """

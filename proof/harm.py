@@ -22,10 +22,10 @@ from schemas.topics import FACTS
 from service.errors import No, Problem, Unavailable
 from service.kafka import Admin
 
-REPLACED_S: Final = 90.0  # a part that keeps dying is started again up to 30 s later
-READY_S: Final = 90.0
-REFILL_S: Final = 60.0
-STEP_S: Final = 60.0
+REPLACED_S: Final = 240.0  # a part that keeps dying is started again up to 30 s later
+READY_S: Final = 240.0
+REFILL_S: Final = 240.0
+STEP_S: Final = 240.0
 POLL_S: Final = 0.02
 DISK_FAILS: Final = "disk-fails"
 CROWD: Final = 4  # times the usual rate, while another collector fills a new log beyond the old one's end

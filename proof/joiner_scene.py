@@ -20,10 +20,10 @@ from service.kafka import Outgoing, Producer
 WORKERS: Final = ("w0", "w1", "w2")
 BATCH_S: Final = 0.05  # between two sendings of the feeder
 ALL_AT_ONCE: Final = 2_000  # what it sends then, once nobody disturbs any more
-FED_S: Final = 120.0
+FED_S: Final = 300.0
 FROZEN_S: Final = 8.0  # longer than Kafka waits for a sign of life
-BROKER_S: Final = 60.0
-SETTLED_S: Final = 180.0
+BROKER_S: Final = 240.0
+SETTLED_S: Final = 300.0
 STILL_S: Final = 2.0
 ENDS_AT_MOST: Final = 20  # joiners that end by themselves; more is no accident
 

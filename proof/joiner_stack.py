@@ -31,7 +31,7 @@ STATE: Final = "joiner"  # what a worker's directory holds of its state
 AT_ONCE: Final = 5_000  # records in one sending
 IN_WORK: Final = 4  # sendings that wait for Kafka at a time
 POLL_S: Final = 0.1
-GROUP_S: Final = 30.0  # for a group without members to take this one in
+GROUP_S: Final = 120.0  # for a group without members to take this one in
 
 
 class Joiner(Service):

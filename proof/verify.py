@@ -51,7 +51,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--truth", type=Path, required=True, metavar="FILE", help="what must be there, by `simulate --truth`"
     )
     parser.add_argument(
-        "--wait", type=float, default=60.0, metavar="SECONDS", help="how long it may take (default: 60)"
+        "--wait", type=float, default=180.0, metavar="SECONDS", help="how long it may take (default: 180)"
     )
     parser.add_argument(
         "--only", action="store_true", help="nothing else may be there: for a stack that was empty before"
@@ -93,7 +93,7 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     """How long is waited, in seconds; still_s: without a change, besides no lag, is rest."""
 
     wait_s: float
-    still_s: float = 3.0  # longer than a writer's flush takes
+    still_s: float = 8.0  # longer than shipping and a writer's flush take, on a busy machine too
     poll_s: float = 0.5
 
 

@@ -326,7 +326,7 @@ def test_the_command_writes_each_format(told: tuple[Settings, list[Any], list[Ca
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     if form == "json":

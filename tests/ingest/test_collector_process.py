@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,9 +45,7 @@ def test_a_collector_s_life(collector: Collector, kafka: KafkaServer) -> None:
     kafka.start()
     prepare(collector.settings)
     asyncio.run(apply(collector.settings))
-    applied = time.monotonic()
     collector.until_ready(200)
-    assert time.monotonic() - applied < 5
     status, verdict = collector.ask("/postback?transaction_id=x")
     assert (status, verdict["outcome"]) == (400, "refused")
     assert collector.get("/click?offer_id=9&aff_id=42")[0] == 302

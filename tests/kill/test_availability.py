@@ -9,7 +9,7 @@ from proof.availability import Wanted
 from proof.own_stack import OwnStack
 from proof.traffic import CATALOG
 
-pytestmark = [pytest.mark.stack, pytest.mark.kill, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.stack, pytest.mark.kill, pytest.mark.timeout(1800)]
 
 
 def test_a_click_never_waits_for_the_pipeline(tmp_path: Path) -> None:

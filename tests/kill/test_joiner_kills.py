@@ -12,7 +12,7 @@ SEED = int(os.environ.get("KILL_SEED", "20261123"))  # another one: KILL_SEED=7 
 WANTED = 30
 AT_ONCE = 3  # killed members are missed by Kafka only after 6 s, so each round waits most of its time
 
-pytestmark = [pytest.mark.stack, pytest.mark.kill, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.stack, pytest.mark.kill, pytest.mark.timeout(1800)]
 
 
 def test_no_kill_and_no_replay_changes_the_result() -> None:

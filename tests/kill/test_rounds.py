@@ -12,7 +12,7 @@ SEED = os.environ.get("KILL_SEED", "20261123")  # another one: KILL_SEED=7 make 
 ROUNDS, KILLS = 3, 14
 BAD_DISK = Ground(program=Path(__file__).with_name("bad_disk.py"))
 
-pytestmark = [pytest.mark.stack, pytest.mark.kill, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.stack, pytest.mark.kill, pytest.mark.timeout(1800)]
 
 
 def told(found: Round) -> str:

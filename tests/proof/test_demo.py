@@ -54,7 +54,7 @@ def left_behind(tmp_path: Path) -> list[str]:
 
 @pytest.mark.stack
 def test_the_demo_shows_all_and_leaves_nothing(running: subprocess.Popen[str], tmp_path: Path) -> None:
-    out, _ = running.communicate(timeout=180)
+    out, _ = running.communicate(timeout=900)
     assert running.returncode == 0, out
     for shown in (
         "$ roundtrip simulate",
@@ -102,7 +102,7 @@ def test_an_interrupted_demo_leaves_nothing(
         if line.startswith("$ roundtrip simulate"):
             break
     running.send_signal(how)
-    out, _ = running.communicate(timeout=60)
+    out, _ = running.communicate(timeout=300)
     assert running.returncode == demo.INTERRUPTED, out
     assert "Traceback" not in out
     assert left_behind(tmp_path) == []

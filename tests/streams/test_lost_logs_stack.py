@@ -40,7 +40,7 @@ def emptied(here: Installation, *topics: str) -> None:
     gone = [TopicPartition(prefix + topic, number, end) for (topic, number), end in places.items()]
     asking = admin(here)  # what is asked ends with it
     for each in asking.delete_records(gone).values():
-        each.result(30)
+        each.result(120)
 
 
 def configured(here: Installation, resource: ConfigResource.Type, name: str, **config: str) -> None:
@@ -51,7 +51,7 @@ def configured(here: Installation, resource: ConfigResource.Type, name: str, **c
     asking = admin(here)  # what is asked ends with it
     changed = asking.incremental_alter_configs([ConfigResource(resource, name, incremental_configs=entries)])
     for each in changed.values():
-        each.result(30)
+        each.result(120)
 
 
 def lost(here: Installation, joiner: JoinerProcess) -> None:

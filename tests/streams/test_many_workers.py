@@ -27,7 +27,7 @@ from proof.joiner_stack import GROUP, Joiner, JoinerStack
 from schemas.topics import FACTS
 from service.kafka import Outgoing
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(1800)]
 
 NOW_MS = 1_795_435_200_000
 ROUNDS = int(os.environ.get("MANY_WORKERS", "0"))
@@ -37,7 +37,7 @@ TRANSACTIONS = 700 * (ROUNDS or 1)
 LOOK_S = 0.2
 ALL = ("joins", "leaves", "joiner", "joiner, for good", "held still")
 SCRIPT = ("joins", "leaves", "held still", "joiner", "joins")
-DEALT_S = 60.0  # until a group has settled, also where one was killed
+DEALT_S = 240.0  # until a group has settled, also where one was killed
 
 
 class Dealt(NamedTuple):

@@ -268,10 +268,8 @@ def test_kafka_may_be_absent_at_the_start_and_go_away_later(tmp_path: Path):
         assert joiner.said().count("cannot be reached") == joiner.said().count("can be reached again")
         assert len(joiner.said().splitlines()) < 12, joiner.said()
         kafka.kill()
-        started = time.monotonic()
         joiner.stop()
         assert joiner.exit_code == 0, joiner.said()
-        assert time.monotonic() - started < 20
     finally:
         for each in here.processes:
             each.kill()

@@ -4,7 +4,6 @@ import asyncio
 import base64
 import os
 import shutil
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -250,9 +249,8 @@ async def test_a_stop_without_kafka_waits_for_nothing_and_leaves_the_rest_in_the
     edge = RealEdge(Settings(dir=tmp_path, kafka="127.0.0.1:1"))
     edge.accept(50)
     await until(lambda: edge.shipper._means.server.since)
-    began = time.monotonic()
-    await edge.close()
-    assert time.monotonic() - began < 3
+    async with asyncio.timeout(60):
+        await edge.close(3600)
 
 
 async def test_a_journal_that_another_left_is_shipped_and_given_back(
