@@ -21,7 +21,7 @@ TELLS = frozenset({"pixel", "iframe", "cookiepixel", "cookieiframe", "postback",
 COOKIE = "shop_tid"
 COOKIE_AGE_S = 30 * 86_400
 NAME = "Linde & Sons, shoes"
-POSTBACK_TIMEOUT_S = 10.0
+POSTBACK_TIMEOUT_S = 60.0
 
 _NEXT = {"landing": "address", "address": "payment", "payment": "order"}
 _TEXTS = {

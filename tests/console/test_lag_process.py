@@ -31,7 +31,7 @@ def config(kafka: str, tmp_path: Path) -> Settings:
 def roundtrip(kafka: str, prefix: str, *words: str) -> "subprocess.CompletedProcess[str]":
     environ = {"PATH": "/usr/bin", "ROUNDTRIP_KAFKA": kafka, "ROUNDTRIP_TOPIC_PREFIX": prefix}
     command = [sys.executable, "-m", "roundtrip", "lag", *words]
-    return subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=120)
 
 
 async def write(config: Settings, count: int) -> None:
@@ -45,12 +45,13 @@ def of_notices(lags: list[lag.Lag]) -> list[lag.Lag]:
 
 
 async def test_what_waits_is_counted_and_aged_and_what_was_committed_is_not(config: Settings) -> None:
+    began_s = time.time()
     await write(config, 50)
     later_s = time.time() + 100
     waiting = of_notices(await asyncio.to_thread(lag.measure, config, later_s))
     assert sum(each.lag for each in waiting) == 50
     assert {each.verdict for each in waiting} == {"never read"}
-    assert all(each.behind_s is not None and 90 < each.behind_s < 110 for each in waiting)
+    assert all(each.behind_s is not None and 99 < each.behind_s < later_s - began_s + 1 for each in waiting)
 
     reader = Reader(config, "roundtrip-notifier", ["notices"])
     read = 0

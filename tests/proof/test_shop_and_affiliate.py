@@ -97,7 +97,7 @@ async def test_a_shop_that_does_not_exist_is_not_found(edge: TestServer):
 
 async def test_the_tracker_records_each_call_and_answers_as_told():
     async with Affiliate(answers=[500, 503]) as affiliate, aiohttp.ClientSession() as network:
-        waiting = asyncio.create_task(affiliate.wait_for_calls(3, timeout_s=10))
+        waiting = asyncio.create_task(affiliate.wait_for_calls(3, timeout_s=60))
         statuses = [(await network.get(affiliate.url("/cb?cid=c1&sum=2.00"))).status for _ in range(3)]
         assert statuses == [500, 503, 200]
         assert [call.query for call in await waiting] == [{"cid": "c1", "sum": "2.00"}] * 3

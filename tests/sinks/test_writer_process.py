@@ -58,8 +58,8 @@ def test_rows_are_visible_soon_and_committed_and_a_stop_is_orderly(config: Setti
         wait_until(lambda: bool(writer.url) and writer.status("/readyz") == 200, what=writer.lines)
         one = case(0)
         send(config, [*clicks(1_000), Outgoing("conversions", b"t1:0", one.value, 2)])
-        wait_until(lambda: count(config) == 1_000 and count(config, "conversions") == 1, 10, writer.lines)
-        wait_until(lambda: committed(config) == 1_001, 10, writer.lines)
+        wait_until(lambda: count(config) == 1_000 and count(config, "conversions") == 1, what=writer.lines)
+        wait_until(lambda: committed(config) == 1_001, what=writer.lines)
         assert 'roundtrip_writer_rows_total{table="click_facts"} 1000.0' in writer.body("/metrics")
         assert writer.stop() == 0
 

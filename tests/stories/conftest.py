@@ -18,6 +18,7 @@ from service.clickhouse import ClickHouse
 from tests.conftest import CHROMIUM, Warehouse
 
 OFFER, BLOG = 7, 42
+PATIENCE_MS = 120_000  # with a browser on a busy machine
 CLUB_KEY = "what the club signs with, kept in a file"
 PAYOUT, REVENUE = "8.00", "10.00"  # 8 % and 10 % of the shop's basket of 100.00
 CHROMIUM_FLAGS = [
@@ -305,7 +306,9 @@ async def world(
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
+        chromium = await playwright.chromium.launch(
+            executable_path=CHROMIUM, args=CHROMIUM_FLAGS, timeout=PATIENCE_MS
+        )
         yield chromium
         await chromium.close()
 
@@ -314,6 +317,7 @@ async def browser() -> AsyncIterator[Browser]:
 async def person(browser: Browser) -> AsyncIterator[Page]:
     """A person who has never been here: a fresh browser profile."""
     context = await browser.new_context()
+    context.set_default_timeout(PATIENCE_MS)
     yield await context.new_page()
     await context.close()
 

@@ -13,7 +13,7 @@ from playwright.async_api import Page, async_playwright
 from proof.shop import Sale
 from schemas.facts import Impression
 from tests.conftest import CHROMIUM
-from tests.stories.conftest import BLOG, CHROMIUM_FLAGS, PAYOUT, REVENUE, World, follow
+from tests.stories.conftest import BLOG, CHROMIUM_FLAGS, PATIENCE_MS, PAYOUT, REVENUE, World, follow
 from tests.stories.stating import shipped, stated, verdict
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="session")]
@@ -30,8 +30,13 @@ async def viewer(tmp_path: Path) -> AsyncIterator[Page]:
     (tmp_path / "Default" / "Preferences").write_text(json.dumps(LETS_COOKIES_THROUGH))
     async with async_playwright() as playwright:
         context = await playwright.chromium.launch_persistent_context(
-            tmp_path, executable_path=CHROMIUM, args=CHROMIUM_FLAGS, extra_http_headers=BY_HTTPS
+            tmp_path,
+            executable_path=CHROMIUM,
+            args=CHROMIUM_FLAGS,
+            extra_http_headers=BY_HTTPS,
+            timeout=PATIENCE_MS,
         )
+        context.set_default_timeout(PATIENCE_MS)
         yield await context.new_page()
         await context.close()
 

@@ -32,7 +32,7 @@ async def test_the_last_status_and_amount_of_an_order_stand_and_are_told(world: 
     ]
     assert len({one["conversion_id"] for one in (first, returned, last)}) == 1
     assert (last["sale_amount"], last["observations"]) == (Decimal(40), 3)
-    await world.affiliate.wait_until(lambda _: len(told(world, OWN_ID)) >= 2, 30.0)
+    await world.affiliate.wait_until(lambda _: len(told(world, OWN_ID)) >= 2, 120.0)
     assert [call["status"] for call in told(world, OWN_ID)] == ["approved", "rejected"]
 
 
@@ -51,7 +51,7 @@ async def test_who_subscribed_to_amounts_is_told_each(world: World) -> None:
     for number, amount in enumerate(("100.00", "40.00"), 1):
         await stated(world, transaction, order_id="M-3", amount=amount)
         await standing(world, transaction, number)
-    await world.affiliate.wait_until(lambda _: len(told(world, AMOUNTS_ID)) >= 2, 30.0)
+    await world.affiliate.wait_until(lambda _: len(told(world, AMOUNTS_ID)) >= 2, 120.0)
     calls = told(world, AMOUNTS_ID)
     assert [(call["status"], call["sum"]) for call in calls] == [("approved", "8.00"), ("approved", "3.20")]
 

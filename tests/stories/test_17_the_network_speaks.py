@@ -51,7 +51,7 @@ async def test_a_file_of_the_network_rejects_and_reprices_once(
     assert (repriced["status"], repriced["payout_rule"], repriced["adjusted_why"]) == (
         *("approved", "adjustment", "as agreed"),
     )
-    calls = await world.affiliate.wait_until(lambda _: len(mine(world)) >= 3, 30.0)
+    calls = await world.affiliate.wait_until(lambda _: len(mine(world)) >= 3, 120.0)
     assert calls
     assert [call["status"] for call in mine(world)] == ["approved", "approved", "rejected"]
 
