@@ -60,6 +60,25 @@ def test_what_was_taken_away_is_forgotten():
     assert made.behind_since == 0.0
 
 
+def test_what_is_handled_after_it_was_taken_away_and_given_again_is_due_whatever_was_committed_before():
+    made = point()
+    made.handle({CLICKS: 50})
+    made.committed({CLICKS: 50})
+    made.drop({CLICKS})
+    made.handle({CLICKS: 20})
+    assert made.due(BOTH) == {CLICKS: 20}
+
+
+def test_of_what_an_assignment_no_longer_has_nothing_is_known():
+    """Else it would look behind for ever: nobody here commits it."""
+    made = point()
+    made.handle({CLICKS: 50})
+    made.begin({PIXELS: 0})
+    made.committed({PIXELS: 0})
+    assert made.handled == {PIXELS: 0}
+    assert made.behind_since == 0.0
+
+
 def test_how_long_something_is_uncommitted_is_told_and_ends_with_the_commit():
     now = [5.0]
     made = point(now)

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -59,6 +60,14 @@ def test_many_threads_share_few_arenas():
 @pytest.mark.skipif(sys.platform != "linux", reason="another C library")
 def test_free_pages_between_what_stays_go_back():
     assert given_back("heap.trim()") > 40e6 > given_back("")
+
+
+def test_the_c_library_is_told_so_by_its_own_numbers(monkeypatch: pytest.MonkeyPatch):
+    """As in malloc.h; without the last two glibc raises by itself from where on pages go back."""
+    told: dict[int, int] = {}
+    monkeypatch.setattr(heap, "_glibc", lambda: SimpleNamespace(mallopt=told.__setitem__))
+    heap.bound()
+    assert told == {-8: heap._ARENAS, -3: heap._LARGE_BYTES, -1: heap._LARGE_BYTES}
 
 
 async def test_a_joiner_gives_them_back_now_and_then(monkeypatch: pytest.MonkeyPatch):

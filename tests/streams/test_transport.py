@@ -124,6 +124,12 @@ async def test_what_faust_acknowledges_commits_nothing(rig: Rig):
     assert not rig.consumer.unacked
 
 
+async def test_a_gap_that_faust_takes_for_handled_commits_nothing(rig: Rig):
+    await rig.consumer._add_gap(CLICKS, 0, 10)
+    await rig.consumer.commit()
+    assert rig.thread.commits == []
+
+
 async def test_what_was_handled_is_committed_once_also_by_a_group_that_never_committed(rig: Rig):
     rig.consumer.handled({CLICKS: 3, PIXELS: 10})
     assert await rig.consumer.commit()
@@ -339,6 +345,16 @@ async def test_after_a_seek_a_slice_begins_there(reading: Reading):
     assert bounds(await reading.fetch({CLICKS: [2, 3]}, {CLICKS: 4})) == [("clicks", 2, 4, 2)]
 
 
+async def test_so_it_does_where_one_partition_alone_was_sent_elsewhere(
+    reading: Reading, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(driver.AIOKafkaConsumerThread, "seek", lambda *_: None)
+    await reading.seek({CLICKS: 3})
+    await reading.fetch({CLICKS: [3]}, {CLICKS: 4})
+    reading.thread.seek(CLICKS, 2)
+    assert bounds(await reading.fetch({CLICKS: [2, 3]}, {CLICKS: 4})) == [("clicks", 2, 4, 2)]
+
+
 async def test_what_was_taken_away_while_it_was_fetched_is_no_slice(reading: Reading):
     await reading.seek({CLICKS: 3})
     assert await reading.fetch({CLICKS: [3]}, {}) == []
@@ -426,6 +442,10 @@ def test_the_consumer_deals_by_number_commits_nothing_by_itself_and_has_bounds(
     assert given["max_poll_interval_ms"] > 10 * 86_400_000, "a batch waits for a broker as long as it takes"
     assert given["metadata_max_age_ms"] <= 5_000, "so long a group may have been joined with nothing to read"
     assert (given["max_poll_records"], given["max_partition_fetch_bytes"]) == (4_000, 256 << 10)
+    assert given["fetch_max_bytes"] == 8 << 20
+    session_ms = int(made.transport.settings.kafka_session_s * 1000)
+    assert (given["session_timeout_ms"], given["heartbeat_interval_ms"]) == (session_ms, session_ms // 4)
+    assert given["security_protocol"] == "PLAINTEXT"
 
 
 def test_the_consumer_says_how_far_the_states_beside_it_have_come(
