@@ -5,6 +5,8 @@ from typing import Final
 from hypothesis import HealthCheck, settings
 
 _ANY: Final = "any machine"  # how quick one is decides no test
+FIXTURE: Final = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+"""What a test suppresses whose tries share its fixtures: a list of its own would take the place of ours."""
 _USUAL: Final = settings.get_profile("default").max_examples
 
 

@@ -6,12 +6,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service import keys, rotation
 from service.key_watch import KeyWatch
 from service.keys import KeyFile
+from tests.chance import FIXTURE
 from tests.ingest.fakes import KNOWN, NOW_MS, Bench, get
 
 SOON_MS = NOW_MS + 3_600_000
@@ -77,7 +78,7 @@ STEPS: list[tuple[Any, tuple[Any, ...]]] = [
 ]
 
 
-@settings(max_examples=16, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=16, deadline=None, suppress_health_check=FIXTURE)
 @given(st.lists(st.booleans(), min_size=len(STEPS), max_size=len(STEPS)))
 async def test_step_by_step_whichever_edge_comes_first_nobody_is_refused(
     tmp_path_factory: pytest.TempPathFactory, first: list[int]

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas import facts, times
@@ -27,7 +27,7 @@ from streams.state import layout
 from streams.state.bundles import case_number
 from streams.state.partition import Partition
 from streams.state.store import Store
-from tests.chance import tries
+from tests.chance import FIXTURE, tries
 from tests.streams.facts_of_a_shop import (
     CATALOG,
     DAY,
@@ -227,9 +227,7 @@ def assert_versions_grow(log: Iterable[Record]) -> None:
         last[key(case)] = case
 
 
-OFTEN = settings(
-    max_examples=tries(50), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+OFTEN = settings(max_examples=tries(50), deadline=None, suppress_health_check=FIXTURE)
 
 
 @OFTEN

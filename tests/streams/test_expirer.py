@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas import facts, times
@@ -23,7 +23,7 @@ from streams.state.bundles import Bundle
 from streams.state.layout import Expired, Position
 from streams.state.partition import FAMILIES, Partition
 from streams.state.store import Store
-from tests.chance import tries
+from tests.chance import FIXTURE, tries
 from tests.streams import facts_of_a_shop as shop
 from tests.streams.joining import NOON_MS, cases, click, content, decide, last_cases, postback, quarantines
 
@@ -271,7 +271,7 @@ def histories(draw: st.DrawFn) -> list[tuple[int, AnyFact]]:
     return told
 
 
-@settings(max_examples=tries(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=tries(60), deadline=None, suppress_health_check=FIXTURE)
 @given(told=histories(), data=st.data())
 def test_expiry_at_any_moments_changes_no_final_row_of_what_comes_in_time(
     fresh: Callable[[], Partition], told: list[tuple[int, AnyFact]], data: st.DataObject

@@ -8,7 +8,7 @@ from decimal import Decimal
 from functools import partial
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas import facts
@@ -27,7 +27,7 @@ from streams.state.bundles import Bundle
 from streams.state.changes import Changes
 from streams.state.layout import Emitted, Header
 from streams.state.partition import Partition
-from tests.chance import tries
+from tests.chance import FIXTURE, tries
 from tests.streams.joining import (
     NOON_MS,
     Verdict,
@@ -288,7 +288,7 @@ GIVEN = [
 ]
 
 
-@settings(max_examples=tries(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=tries(60), deadline=None, suppress_health_check=FIXTURE)
 @given(data=st.data())
 def test_order_repetition_and_splitting_change_no_final_case(
     fresh: Callable[[], Partition], data: st.DataObject

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
@@ -33,6 +33,7 @@ from ingest.receipts import Receipt
 from schemas import facts
 from schemas.facts import Click, Predecessor
 from service.errors import Unavailable
+from tests.chance import FIXTURE
 from tests.ingest.journal.disks import Inode, SimulatedDisk
 from tests.ingest.journal.hands import HeldHand
 from tests.ingest.journal.samples import AT_MS, OWN, ROOT, Draw
@@ -316,7 +317,7 @@ def check(programs: int) -> settings:
     return settings(
         max_examples=programs,
         deadline=None,
-        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+        suppress_health_check=FIXTURE,
     )
 
 
