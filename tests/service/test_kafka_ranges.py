@@ -76,7 +76,7 @@ def test_what_was_deleted_is_passed_and_the_offset_tells(topics: Settings) -> No
     put(topics, "clicks", 0, [b"%d" % number for number in range(10)])
     admin = cka.AdminClient({"bootstrap.servers": topics.kafka})
     (deleted,) = admin.delete_records([ck.TopicPartition(topics.topic_prefix + "clicks", 0, 6)]).values()
-    deleted.result(10)
+    deleted.result(60)
     with Ranges(topics) as ranges:
         assert offsets(ranges.read("clicks", 0, 2, 8, 20)) == [6, 7]
         (found,) = [each for each in ranges.read("clicks", 0, 2, 5, 20) if each.end > 2]

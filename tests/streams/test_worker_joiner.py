@@ -254,7 +254,7 @@ async def test_an_assignment_overtaken_by_a_revocation_opens_nothing(rig: Rig):
     joiner = rig.joiner()
 
     def slow(_: Settings) -> Logs:
-        asyncio.run_coroutine_threadsafe(joiner.released(ASSIGNED), loop).result(10)
+        asyncio.run_coroutine_threadsafe(joiner.released(ASSIGNED), loop).result(60)
         return LOGS
 
     loop = asyncio.get_running_loop()

@@ -154,7 +154,7 @@ class RealEdge:
             assert time.monotonic() < limit
             await asyncio.sleep(0.01)
 
-    async def close(self, grace_s: float = 10.0) -> None:
+    async def close(self, grace_s: float = 60.0) -> None:
         await self.shipper.close(grace_s)
         await self.producer.close(0.5)
         self.journal.close()

@@ -64,7 +64,7 @@ async def test_what_the_journal_commits_is_shipped_until_the_stop(
     edge.accept(10)
     await until(lambda: len(kafka.receipts) == 10)
     edge.accept(500)
-    await shipper.close(5)
+    await shipper.close(60)
     assert sorted(kafka.receipts) == sorted(edge.receipts)
     assert edge.saved.position == edge.journal.committed
     assert await shipper.backlog() == Backlog()
@@ -104,7 +104,7 @@ async def test_a_disk_that_hangs_while_what_waits_is_measured_holds_up_nobody(
 
     def hangs(*_: object) -> Backlog:
         hanging.set()
-        if not go_on.wait(10):
+        if not go_on.wait(60):
             too_long.set()  # nobody could go on meanwhile
         return Backlog()
 
