@@ -12,7 +12,7 @@ from schemas.facts import AnyFact, Statement
 from schemas.reasons import Reason
 from schemas.topics import DAY_MS
 from service.kafka import Outgoing, Record
-from streams.batch import touching
+from streams.batch import reading, touching
 from streams.batch.attempt import Decide
 from streams.batch.batch import Batch
 from streams.batch.tally import Tally
@@ -94,6 +94,15 @@ def test_own_cases_come_back_and_change_nothing(state: Partition):
     sent, tally = taken(state, only_cases([*first, *second]))
     assert (sent, tally.foreign, waiting(state)) == ([], 0, [])
     assert [case.version for case in state.cases(T1).values()] == [version(2)]
+
+
+def test_of_more_visits_under_a_random_id_than_are_read_the_first_count(
+    state: Partition, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(reading, "MAX_VISITS", 2)
+    absorbed(state, *(click(sequence=each) for each in (1, 2, 3)))
+    (case,) = cases(absorbed(state, postback(sequence=5))[0])
+    assert case.conversions[0].click_receipt_id == click(sequence=2).receipt_id
 
 
 @pytest.mark.parametrize("higher", [0, 3])

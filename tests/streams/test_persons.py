@@ -16,6 +16,7 @@ from service.kafka import Outgoing, Record
 from streams.batch.batch import Batch
 from streams.expirer import Expirer
 from streams.rules.decide import decide_transaction
+from streams.state.bundles import Bundle
 from streams.state.partition import FAMILIES, Partition
 from streams.state.store import Store
 from tests.streams import facts_of_a_shop as shop
@@ -158,6 +159,17 @@ def test_nothing_of_a_person_who_stays_away_is_left(state: Partition) -> None:
     expired(state, 500)
     expired(state, 501)
     assert left(state) == 0
+
+
+def test_what_was_told_of_an_old_purchase_leaves_with_it(state: Partition) -> None:
+    person = Bundle(PERSON["transaction_id"])
+    absorbed(state, *FIRST)
+    before = state.notices(person)
+    absorbed(state, *SECOND)
+    after = state.notices(person)
+    expired(state, 130)
+    assert len(before) == 1
+    assert state.notices(person).keys() == after.keys() - before.keys() != set()
 
 
 def left(state: Partition) -> int:
