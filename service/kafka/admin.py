@@ -22,10 +22,12 @@ from service.kafka.connection import (
 from service.kafka.records import Description, Partition, TopicSpec, note_of
 from service.settings import Settings
 
+CREATED_S = 120.0  # for new topics, in all; usually 1 s, and a busy broker took 15 to lead 600 new partitions
 # A longer retention than asked for is the operator's choice; a shorter one loses what state expects to find.
 _AT_LEAST = frozenset({"retention.ms", "retention.bytes", "max.message.bytes"})
 
 
+_EARLIEST = cka.OffsetSpec.earliest()
 T = TypeVar("T")
 
 
@@ -56,11 +58,11 @@ class Admin:
         except ck.KafkaException as error:
             raise self._refused(error) from error
 
-    def _told(self, future: Any) -> Any:
+    def _told(self, future: Any, deadline_s: float = 0.0) -> Any:
         """What Kafka answered, KafkaException where that is an error; that it did ends an outage."""
         self._client.poll(0)  # its complaints gather until somebody takes them: 1 MB a minute of an outage
         try:
-            answer = future.result(self._deadline_s)
+            answer = future.result(deadline_s or self._deadline_s)
         except ck.KafkaException as error:
             code = error.args[0].code()
             if code in SILENT:
@@ -152,12 +154,10 @@ class Admin:
             cka.NewTopic(self._prefix + name, count, copies, config=dict(config))
             for name, count, copies, config in specs
         ]
-        futures = self._client.create_topics(
-            fresh, request_timeout=self._deadline_s, operation_timeout=self._deadline_s
-        )
+        futures = self._client.create_topics(fresh, request_timeout=CREATED_S, operation_timeout=CREATED_S)
         for name, future in futures.items():
             try:
-                self._told(future)
+                self._told(future, CREATED_S)
             except ck.KafkaException as error:
                 if error.args[0].code() != ck.KafkaError.TOPIC_ALREADY_EXISTS:  # another migrate was quicker
                     raise Problem(
@@ -167,12 +167,21 @@ class Admin:
         return [f"topic {spec.name}: created, partitions: {spec.partitions}" for spec in specs]
 
     def _await_topics(self, topics: list[str]) -> None:
-        """Brokers answer for the topics: they say `created` before each of them knows."""
-        limit = time.monotonic() + self._deadline_s
-        while len(self.describe(topics)) < len(topics):
+        """Brokers answer for the topics and lead them: they say `created` before each of them knows."""
+        limit = time.monotonic() + CREATED_S
+        while not self._are_led(topics):
             if time.monotonic() > limit:
                 raise self._unreachable()
             time.sleep(0.05)
+
+    def _are_led(self, topics: list[str]) -> bool:
+        found = self.describe(topics)
+        try:
+            return len(found) == len(topics) and bool(self._listed(self._places(found, _EARLIEST)))
+        except ck.KafkaException as error:
+            if error.args[0].code() in MOVING | NO_TOPIC:
+                return False
+            raise self._refused(error) from error
 
     def _alter(self, spec: TopicSpec, present: Mapping[str, str]) -> list[str]:
         changes = {
@@ -200,21 +209,24 @@ class Admin:
 
     def start_offsets(self, topics: Iterable[str]) -> dict[Partition, int]:
         """The first offset that is still there, of each partition."""
-        return self._offsets(topics, cka.OffsetSpec.earliest())
+        return self._offsets(topics, _EARLIEST)
 
     def end_offsets(self, topics: Iterable[str]) -> dict[Partition, int]:
         """The offset that the next record will get, of each partition."""
         return self._offsets(topics, cka.OffsetSpec.latest())
 
     def _offsets(self, topics: Iterable[str], spec: Any) -> dict[Partition, int]:
-        asked = {
-            ck.TopicPartition(self._prefix + topic, number): spec
-            for topic, found in self.describe(topics).items()
-            for number in range(found.partitions)
-        }
+        asked = self._places(self.describe(topics), spec)
         if not asked:
             return {}
         return self._settled(lambda: self._listed(asked))
+
+    def _places(self, topics: Mapping[str, Description], spec: Any) -> dict[Any, Any]:
+        return {
+            ck.TopicPartition(self._prefix + topic, number): spec
+            for topic, found in topics.items()
+            for number in range(found.partitions)
+        }
 
     def _listed(self, asked: dict[Any, Any]) -> dict[Partition, int]:
         futures = self._client.list_offsets(asked, request_timeout=self._deadline_s)

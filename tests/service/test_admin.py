@@ -10,6 +10,7 @@ import pytest
 
 from service.errors import Problem, Unreachable
 from service.kafka import Admin
+from service.kafka.records import Description
 from service.settings import Settings
 
 FOREIGN = [ck.KafkaError.TOPIC_AUTHORIZATION_FAILED, ck.KafkaError._STATE]
@@ -80,3 +81,29 @@ def test_a_leader_that_moves_for_ever_counts_as_no_answer() -> None:
     admin = Admin(Settings(kafka="127.0.0.1:1"), deadline_s=0.01)
     with pytest.raises(Unreachable, match="no answer"):
         admin._settled(lambda: failing(ck.KafkaError.NOT_COORDINATOR))
+
+
+def test_topics_are_there_once_their_partitions_are_led(
+    admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy broker takes a while: who asks for an offset then would be told that nobody answers."""
+    made = {"a": Description(2, "t", {})}
+    described = [{}, made, made, made]
+    listed = [ck.KafkaError.NOT_LEADER_FOR_PARTITION, ck.KafkaError.UNKNOWN_TOPIC_OR_PART]
+
+    def offsets(asked: object) -> object:
+        return failing(listed.pop()) if listed else asked
+
+    monkeypatch.setattr(admin, "describe", lambda _: described.pop(0))
+    monkeypatch.setattr(admin, "_listed", offsets)
+    admin._await_topics(["a"])
+    assert (described, listed) == ([], [])
+
+
+def test_a_new_topic_that_may_not_be_read_is_a_problem_at_once(
+    admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admin, "describe", lambda _: {"a": Description(1, "t", {})})
+    monkeypatch.setattr(admin, "_listed", lambda _: failing(ck.KafkaError.TOPIC_AUTHORIZATION_FAILED))
+    with pytest.raises(Problem, match="answers"):
+        admin._await_topics(["a"])
