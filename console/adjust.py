@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -83,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
         settings = stack_file.settings_for(args.dir)
         defaults = Defaults(
             by=args.by or f"{getpass.getuser()}@{socket.gethostname()}",
+            at=datetime.now(UTC),
             why=args.why,
             again=f":{secrets.token_hex(8)}" if args.again else "",
         )

@@ -1,13 +1,14 @@
 """What adjustments would change, line by line, as ClickHouse shows the conversions now. Pure.
 
-A forecast for people: the joiner decides (docs/rules.md 1.13, 5.10, 7.1, 7.2). What cannot be told here is
-said to be open, and is in no sum. The rules themselves are not asked: a console knows the joiner by what it
-wrote, never by its code; a test holds each forecast to what the rules then decide.
+A forecast for people: the joiner decides (docs/rules.md 1.13, 4.16, 5.10, 7.1, 7.2). What cannot be told
+here is said to be open, and is in no sum. The rules themselves are not asked: a console knows the joiner by
+what it wrote, never by its code; a test holds each forecast to what the rules then decide.
 """
 
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final, Literal
 
@@ -16,11 +17,12 @@ import msgspec
 from console.adjust_file import Line
 from console.adjust_keys import Keys
 from console.adjust_rows import Applied, Known, Row
-from schemas import adjustments, money
+from schemas import adjustments, money, transaction_id
 from schemas.adjustments import Stated, Wrong
 from schemas.catalog import Price
 from schemas.catalog_versions import History
 from schemas.crockford import LENGTH, canonical
+from schemas.topics import CORRECTION_WINDOW_DAYS as _DAYS
 
 Kind = Literal["wrong", "again", "waits", "creates", "releases", "same", "changes"]
 SIDES: Final = ("payout", "revenue")
@@ -58,10 +60,12 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
 class Defaults(msgspec.Struct, frozen=True, kw_only=True):
     """What holds for each line that does not say otherwise.
 
+    at: when they are stated, UTC.
     again: makes new keys, so that what was applied before is stated anew; usually empty.
     """
 
     by: str
+    at: datetime
     why: str = ""
     again: str = ""
 
@@ -177,9 +181,20 @@ class Plan:
             return Effect(number=line.number, kind="waits", told=told, sent=sent)
         if len(rows) > 1:
             raise Wrong(f"it could mean any of {len(rows)} conversions: add the order number")
+        if days := self._days_too_late(rows[0]):
+            why = f"first reported {days} days ago, what is stated after {_DAYS} changes nothing"
+            told = f"{_called(rows[0])}: {why}"
+            return Effect(number=line.number, kind="same", told=told, sent=sent)
         if stated.action == "release":
             return _released(line, sent, rows[0])
         return self._changed(line, sent, stated, rows[0])
+
+    def _days_too_late(self, row: Row) -> int:
+        """How old what it corrects is where that is too old, else 0; those of a random ID age together."""
+        is_random = transaction_id.kind(row.transaction_id) is transaction_id.Kind.RANDOM
+        rows = self._known.of_transaction(row.transaction_id) if is_random else [row]
+        age = self._defaults.at - min(each.reported_at for each in rows)
+        return age.days if age > timedelta(days=_DAYS) else 0
 
     def _changed(self, line: Line, sent: dict[str, str], stated: Stated, row: Row) -> Effect:
         """The row after it, and the difference; the row moves on."""

@@ -1,7 +1,7 @@
 """What ClickHouse knows of the conversions that a file of adjustments means."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
 
@@ -14,12 +14,16 @@ CHUNK: Final = 200  # IDs of one query: they go in its URL, of which proxies tak
 
 
 class Row(msgspec.Struct, kw_only=True):
-    """A conversion, as far as adjustments care; the plan moves it on with each line."""
+    """A conversion, as far as adjustments care; the plan moves it on with each line.
+
+    reported_at: when the first statement about it was received, had that permission or not.
+    """
 
     conversion_id: str
     transaction_id: str
     goal_id: int
     conversion_unique_id: str
+    reported_at: datetime
     offer_id: int
     status: str
     duplicate_of: str
@@ -49,11 +53,15 @@ class Applied(msgspec.Struct, frozen=True):
     received_at: datetime
 
 
-_FIELDS: Final = ", ".join(Row.__struct_fields__)
+_FIELDS: Final = tuple(name for name in Row.__struct_fields__ if name != "reported_at")
 _ROWS: Final = f"""
-SELECT {_FIELDS} FROM conversions WHERE transaction_id IN {{ids:Array(String)}}
+SELECT received_at, receipts, {", ".join(_FIELDS)} FROM conversions
+WHERE transaction_id IN {{ids:Array(String)}}
 ORDER BY transaction_id, goal_id, received_at, conversion_id
 """  # noqa: S608  the names are ours
+_RECEIVED: Final = """
+SELECT receipt_id, received_at FROM observation_facts WHERE transaction_id IN {ids:Array(String)}
+"""
 _OF_ORDERS: Final = """
 SELECT DISTINCT transaction_id FROM observation_facts WHERE conversion_unique_id IN {ids:Array(String)}
 """
@@ -106,8 +114,11 @@ def known(
     ids |= _transactions(clickhouse, _OF_CONVERSIONS, conversions)
     with Progress("looking up transactions", len(ids)) as progress:
         for part in _parts(ids):
-            for values in clickhouse.query(_ROWS, {"ids": part}).rows:
-                found.add(Row(**dict(zip(Row.__struct_fields__, values, strict=True))))
+            times = dict(clickhouse.query(_RECEIVED, {"ids": part}).rows)
+            for received_at, receipts, *values in clickhouse.query(_ROWS, {"ids": part}).rows:
+                fields = dict(zip(_FIELDS, values, strict=True))
+                first = min((times[each] for each in receipts if each in times), default=received_at)
+                found.add(Row(**fields, reported_at=first.replace(tzinfo=UTC)))
             for transaction, key, receipt, at in clickhouse.query(_APPLIED, {"ids": part}).rows:
                 found.applied[transaction, key] = Applied(receipt, at)
             progress.advance(len(part))

@@ -5,7 +5,7 @@ import http.server
 import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -29,6 +29,7 @@ ROW = Row(
     transaction_id=ID,
     goal_id=0,
     conversion_unique_id="A",
+    reported_at=datetime(2026, 10, 1, tzinfo=UTC),
     offer_id=7,
     status="approved",
     duplicate_of="",
@@ -68,6 +69,7 @@ def planned(
     rows: Sequence[Row] = (ROW,),
     applied: Sequence[str] = (),
     again: str = "",
+    at: datetime = datetime(2026, 11, 2, tzinfo=UTC),
 ) -> list[Effect]:
     """What these lines come to; `applied` are keys of adjustments that were made on the 1st."""
     known = Known()
@@ -76,7 +78,7 @@ def planned(
     for key in applied:
         known.applied[ID, key] = Applied("r-1", datetime(2026, 11, 1, tzinfo=UTC))
     lines = [Line(number=number, texts=each) for number, each in enumerate(texts, 2)]
-    return Plan(known, HISTORY, Defaults(by="Anna", why="as agreed", again=again)).effects(lines)
+    return Plan(known, HISTORY, Defaults(by="Anna", at=at, why="as agreed", again=again)).effects(lines)
 
 
 # The file
@@ -84,6 +86,32 @@ def planned(
 
 def read(text: str) -> list[Line]:
     return [*adjust_file.lines(iter(text.splitlines(keepends=True)), "f.csv")]
+
+
+@pytest.mark.parametrize("says", [{"status": "rejected"}, {"action": "release"}, {"payout": "9"}])
+def test_what_comes_more_than_120_days_after_the_first_report_changes_nothing(says: dict[str, str]) -> None:
+    """Guard: the forecast of an old conversion, which the joiner corrects no more (docs/rules.md 4.16)."""
+    texts = [{"conversion_unique_id": "A", **says}]
+    (in_time,) = planned(texts, at=ROW.reported_at + timedelta(days=120))
+    assert "changes nothing" not in in_time.told
+    (late,) = planned(texts, at=ROW.reported_at + timedelta(days=131))
+    told = "conversion c1 of order A: first reported 131 days ago, what is stated after 120 changes nothing"
+    assert (late.kind, late.told, late.amounts, late.is_open) == ("same", told, (), False)
+    assert late.sent  # it is kept, with its reason
+
+
+def test_the_conversions_of_a_random_id_age_together_others_by_themselves() -> None:
+    younger = {
+        "conversion_id": "c2",
+        "conversion_unique_id": "B",
+        "reported_at": ROW.reported_at + timedelta(90),
+    }
+    texts = [{"conversion_unique_id": "B", "status": "rejected"}]
+    at = ROW.reported_at + timedelta(days=131)
+    (random,) = planned(texts, [ROW, changed(ROW, **younger)], at=at)
+    derived = [changed(row, transaction_id="d" + ID[1:]) for row in (ROW, changed(ROW, **younger))]
+    (own,) = planned(texts, derived, at=at)
+    assert (random.kind, own.kind) == ("same", "changes")
 
 
 def test_a_file_may_name_its_columns_as_platforms_do_in_any_order_and_separator() -> None:

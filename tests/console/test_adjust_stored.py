@@ -1,5 +1,6 @@
 """What adjustments mean, looked up in the real ClickHouse: by transaction, order number and conversion."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -51,6 +52,21 @@ def test_a_conversion_is_found_by_whatever_names_it_with_the_first_receipt_of_ea
     assert {key: each.receipt_id for key, each in found.applied.items()} == {
         (CASE.transaction_id, "k1"): f"{EPOCH}-3"
     }
+
+
+def test_a_conversion_was_reported_when_its_first_statement_was_received(stored: Settings) -> None:
+    first, row = said(3, ""), changed(ROW, receipts=(SOLD.receipt_id, f"{EPOCH}-3", f"{EPOCH}-77"))
+    clickhouse = ClickHouse(stored)
+    store(stored, [changed(CASE, conversions=(row,))])
+    found = adjust_rows.known(clickhouse, [CASE.transaction_id], [], []).conversion(ROW.conversion_id)
+    assert found  # its facts are not here: then it is as the row says
+    assert found.reported_at == datetime.fromisoformat(ROW.received_at)
+    earlier = changed(first, received_at="2020-01-02T03:04:05.006Z")
+    store(stored, [SOLD, earlier])
+    found = adjust_rows.known(clickhouse, [CASE.transaction_id], [], []).conversion(ROW.conversion_id)
+    assert found
+    assert found.reported_at == datetime(2020, 1, 2, 3, 4, 5, 6000, tzinfo=UTC)
+    clickhouse.close()
 
 
 def test_what_nothing_names_is_not_looked_for(stored: Settings) -> None:

@@ -1,7 +1,7 @@
 """What `adjust --dry-run` forecasts of judged histories is what the rules decide, or is said to be open."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -34,29 +34,37 @@ SAYS: list[dict[str, str]] = [
 
 def rows(facts: list[AnyFact], judged: Judged) -> dict[str, Row]:
     """By conversion ID, as ClickHouse shows them."""
+    received = {fact.receipt_id: datetime.fromisoformat(fact.received_at) for fact in facts}
     return {
-        one.conversion_id: _row(one, goal, facts[0].transaction_id)
+        one.conversion_id: _row(one, goal, facts[0].transaction_id, received)
         for bundle in judged.bundles(facts)
         for goal, case in decide_transaction(bundle, shop.history(*judged.catalogs)).cases.items()
         for one in case
     }
 
 
-def _row(one: Conversion, goal: int, transaction_id: str) -> Row:
+def _row(one: Conversion, goal: int, transaction_id: str, received: dict[str, datetime]) -> Row:
     fields: dict[str, Any] = msgspec.structs.asdict(one) | {
         "goal_id": goal,
         "transaction_id": transaction_id,
+        "reported_at": min(received[each] for each in one.receipts),
         "adjusted_at": one.adjusted_at and datetime.fromisoformat(one.adjusted_at),
     }
     return Row(**{name: fields[name] for name in Row.__struct_fields__})
 
 
-def stated(sent: dict[str, str]) -> Adjustment:
-    """The fact that an edge makes of it, a month after all others."""
+def an_hour_after(facts: list[AnyFact]) -> int:
+    """In ms of the shop's time, as `at` takes them."""
+    last = max(datetime.fromisoformat(fact.received_at) for fact in facts)
+    return (last - datetime.fromisoformat(shop.at(0))) // timedelta(milliseconds=1) + 60 * 60_000
+
+
+def stated(sent: dict[str, str], offset_ms: int) -> Adjustment:
+    """The fact that an edge makes of it."""
     said = adjustments.read(sent)
     return shop.adjustment(
         90,
-        100 * shop.DAY,
+        offset_ms,
         transaction_id=said.transaction_id,
         goal_id=int(said.goal or 0),
         conversion_unique_id=said.conversion_unique_id,
@@ -80,14 +88,16 @@ def lines(before: dict[str, Row]) -> Iterator[dict[str, str]]:
 def test_a_forecast_comes_true(judged: Judged) -> None:
     facts = judged.facts()
     before = rows(facts, judged)
+    offset_ms = an_hour_after(facts)
+    defaults = Defaults(by="Anna", at=datetime.fromisoformat(shop.at(offset_ms)))
     for texts in lines(before):
         known = Known()
         for row in before.values():
             known.add(msgspec.structs.replace(row))
-        (effect,) = Plan(known, shop.history(*judged.catalogs), Defaults(by="Anna")).effects(
+        (effect,) = Plan(known, shop.history(*judged.catalogs), defaults).effects(
             [Line(number=2, texts=texts)]
         )
-        after = rows([*facts, stated(effect.sent)], judged) if effect.sent else before
+        after = rows([*facts, stated(effect.sent, offset_ms)], judged) if effect.sent else before
         assert _told(effect, before, after) == effect, texts
 
 
