@@ -62,7 +62,7 @@ def test_a_program_that_ignores_sigterm_is_killed_after_its_grace(program: Progr
 
 
 def test_a_program_that_ends_at_start_is_told_with_its_last_words(program: Program):
-    program.code = "import sys; print('why'); sys.exit('no disk')"
+    program.code = "import sys; print('why', flush=True); sys.exit('no disk')"
     with pytest.raises(No, match=r"ended at start with exit code 1: why \| no disk \(log: .*program.log\)"):
         program.start()
 
