@@ -5,7 +5,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from ingest import cookies, identity, moments, parameters, personal
+from ingest import cookies, identity, moments, parameters, personal, unknown
 from ingest.answers import Ending, Result
 from ingest.caller import address, consent
 from ingest.device import MAX_CHARACTERS as MAX_USER_AGENT
@@ -214,6 +214,7 @@ def _contents(stated: _Stated) -> dict[str, Any]:
         "params": fields.params,
     }
     contents.update(texts(values, _TEXTS))
+    fields.problems += unknown.named(catalog, values, transaction_id.offer_of(stated.transaction_id))
     contents["problems"] = tuple(fields.problems)
     return contents
 

@@ -55,7 +55,9 @@ GOALS = (
 CATALOG = Catalog(
     network=Network(time_zone="UTC", default_url="https://network.example/?from={offer_id}"),
     advertisers=(
-        Advertiser(id=1, name="Shoe Shop", ref="SH-1", time_zone="Europe/Berlin"),
+        Advertiser(
+            id=1, name="Shoe Shop", ref="SH-1", time_zone="Europe/Berlin", status_words={"ok": "approved"}
+        ),
         Advertiser(id=2, name="Books"),
     ),
     affiliates=(

@@ -7,7 +7,7 @@ import pytest
 
 from ingest.cookies import Entry
 from ingest.gate import Asked
-from schemas import transaction_id
+from schemas import shared_id, transaction_id
 from schemas.facts import GOAL_UNRESOLVED, UNVERIFIED, Pixel, Postback
 from schemas.reasons import Reason
 from tests.ingest.fakes import CHROME, NEWER, Bench, get, new_id
@@ -155,6 +155,36 @@ async def test_what_will_not_count_as_sent_is_named_and_the_rest_is_a_fact(
 async def test_an_unknown_goal_is_never_goal_0(query: str, goal: str, goal_id: int) -> None:
     bench, _ = await stated(f"transaction_id={ID}&{query}")
     assert [(fact.goal, fact.goal_id) for fact in bench.facts()] == [(goal, goal_id)]
+
+
+@pytest.mark.parametrize(
+    ("query", "problems"),
+    [
+        ("offer_id=99", ("offer_id: no such offer: 99",)),
+        ("offer_id=7&goal=other", ("goal_id: offer 7 has no goal 'other': it will be rejected",)),
+        ("offer_id=7&goal_id=77", ("goal_id: offer 7 has no goal '77': it will be rejected",)),
+        ("offer_id=7&goal=LEAD", ()),
+        ("goal=other", ()),
+        ("offer_id=7&status=fine", ("status: 'fine' is no word of advertiser 1: it will be pending",)),
+        ("advertiser_id=1&status=fine", ("status: 'fine' is no word of advertiser 1: it will be pending",)),
+        ("offer_id=7&status=Approved", ()),
+        ("status=fine", ()),
+    ],
+)
+async def test_a_name_that_the_catalog_does_not_have_is_named_where_the_offer_is(
+    query: str, problems: tuple[str, ...]
+) -> None:
+    """Without `offer_id` a random ID's offer is the click's, which only the joiner knows."""
+    bench, verdict = await stated(f"transaction_id={ID}&{query}")
+    assert verdict["problems"] == list(problems)
+    assert [fact.problems for fact in bench.facts()] == [problems]
+
+
+async def test_a_shared_id_names_its_offer_itself() -> None:
+    bench, _ = await stated(f"transaction_id={shared_id.affiliate(7, 42)}&goal=other")
+    assert [fact.problems for fact in bench.facts()] == [
+        ("goal_id: offer 7 has no goal 'other': it will be rejected",)
+    ]
 
 
 async def test_an_amount_in_a_currency_that_nobody_knows_does_not_count() -> None:
