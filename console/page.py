@@ -24,16 +24,17 @@ p.note { color: #5a6573; margin: .3rem 0; }
 p.well::before, p.bad::before { content: "●"; margin-right: .45rem; }
 p.well::before { color: #2c8a4b; } p.bad::before { color: #c0392b; }
 .wide { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .28rem .8rem .28rem 0; text-align: left; white-space: nowrap;
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .92em; }
+th, td { padding: .28rem .6rem .28rem 0; text-align: left; vertical-align: top; white-space: pre;
          border-bottom: 1px solid #e7eaee; }
-th { color: #5a6573; font-weight: 550; }
+th { color: #5a6573; font-weight: 550; vertical-align: bottom; white-space: normal; }
 td.number, th.number { text-align: right; }
 input { font: inherit; padding: .4rem .6rem; width: 24rem; max-width: 60vw; border: 1px solid #b8bec8;
         border-radius: .3rem; }
 button { font: inherit; padding: .4rem .9rem; border: 0; border-radius: .3rem; background: #1c5d99;
          color: #fff; }
-pre { overflow-x: auto; background: #fff; border: 1px solid #e7eaee; border-radius: .3rem; padding: 1rem; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #fff; border: 1px solid #e7eaee;
+      border-radius: .3rem; padding: 1rem; }
 """
 
 _PAGE = """<!doctype html>
@@ -98,16 +99,19 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
         for name, is_number in zip(columns, numbers, strict=True)
     )
     lines = [
-        "".join(
-            _cell("td", render.plain(render.shown(value)), is_number)
-            for value, is_number in zip(row, numbers, strict=True)
-        )
+        "".join(_cell("td", _text(value), is_number) for value, is_number in zip(row, numbers, strict=True))
         for row in rows
     ]
     body = "\n".join(f"<tr>{line}</tr>" for line in lines)
     return (
         f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>'
     )
+
+
+def _text(value: Any) -> str:
+    """The value; of money in several currencies each on a line of its own, or half of it is out of sight."""
+    parts = [{key: value[key]} for key in sorted(value)] if isinstance(value, Mapping) else [value]
+    return "\n".join(render.plain(render.shown(part)) for part in parts)
 
 
 def _cell(tag: str, text: str, is_number: bool) -> str:  # noqa: FBT001  one of two looks

@@ -116,13 +116,20 @@ def _facts(story: Mapping[str, Any]) -> list[str]:
     timed = [(row["received_at"], tell(row), row) for part, tell in told_by for row in story[part]]
     lines = []
     for at, line, row in sorted(timed, key=lambda each: (each[0], each[2]["receipt_id"])):
-        lines += [f"  {render.shown(at)}  {line}", f"      {_place(row)}"]
+        lines += [f"  {render.shown(at)}  {line}{_claim(row)}", f"      {_place(row)}"]
     return lines
+
+
+def _claim(row: Row) -> str:
+    """When it happened, where that is another moment than when it was received: windows go by it."""
+    happened = row["occurred_at"]
+    return f", happened {render.shown(happened)}" if happened != row["received_at"] else ""
 
 
 def _click(row: Row) -> str:
     why = f" because {_sentence(row['redirect_reason'])}" if row["redirect_reason"] else ""
-    return f"click on offer {row['offer_id']} by {_affiliate(row)}, sent to {row['redirect_url']}{why}"
+    sent = f", sent to {row['redirect_url']}" if row["redirect_url"] else ", sent nowhere" if why else ""
+    return f"click on offer {row['offer_id']} by {_affiliate(row)}{sent}{why}"
 
 
 def _sentence(reason: int) -> str:

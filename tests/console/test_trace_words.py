@@ -22,7 +22,8 @@ ABSENT: dict[str, Any] = {
 
 def row(fact: AnyFact) -> dict[str, Any]:
     told = msgspec.structs.asdict(fact)
-    return {**ABSENT, **told, **PLACE, "received_at": datetime.fromisoformat(fact.received_at)}
+    times = {name: datetime.fromisoformat(told[name]) for name in ("received_at", "occurred_at")}
+    return {**ABSENT, **told, **PLACE, **times}
 
 
 def story(facts: list[AnyFact], *catalogs: Any) -> dict[str, Any]:
@@ -81,6 +82,19 @@ def test_a_word_that_another_rule_comes_before_does_not_decide() -> None:
     assert "status: receipt 06cv0000000000000000000-3 says one, but rule 7.1 comes before it" in awaits
     decides = words(shop.click(), shop.postback(2), shop.adjustment(3, status="approved"))
     assert "status as receipt 06cv0000000000000000000-3 says" in decides
+
+
+def test_a_fact_tells_when_it_happened_where_that_is_not_when_it_was_received() -> None:
+    told = words(shop.click(), shop.postback(2, shop.HOUR, occurred_at=shop.at(5 * shop.HOUR // 6)))
+    assert "postback, happened 2026-11-01T12:50:00.000Z\n" in told
+    assert told.count("happened") == 1
+
+
+def test_a_click_that_was_sent_nowhere_says_so_and_one_of_elsewhere_says_nothing() -> None:
+    refused = shop.click(redirect_url="", redirect_reason=211)
+    assert ", sent nowhere because no such offer\n" in words(refused)
+    assert ", sent to https://shop.example/\n" in words(shop.click(redirect_url="https://shop.example/"))
+    assert "sent" not in words(shop.click(redirect_url=""))
 
 
 def test_flags_are_told_in_words() -> None:
