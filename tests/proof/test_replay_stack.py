@@ -26,7 +26,7 @@ pytestmark = pytest.mark.stack
 def said(stack: OwnStack, *words: str, code: int = 0) -> str:
     """What the command wrote; the test fails where it does not end with this code."""
     line = [sys.executable, "-m", "roundtrip", *words, "--dir", str(stack.directory)]
-    done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
     return done.stdout + done.stderr
 
