@@ -212,14 +212,13 @@ def _meant(
 ) -> Iterator[tuple[Adjustment, list[Group]]]:
     """Each with what it means: its number's conversion, else what counts, else those opened before it."""
     named = _named(groups)
-    by_time = sorted(groups, key=_opening)
     for one in adjustments:
         if one.conversion_unique_id:
             yield one, [named[one.conversion_unique_id]] if one.conversion_unique_id in named else []
-        elif groups and groups[0].place == "counts":
+        elif groups[0].place == "counts":
             yield one, [groups[0]]
         else:
-            yield one, _before(by_time, one)
+            yield one, _before(groups, one)
 
 
 def _by_number(observations: Iterable[AnyStatement]) -> dict[str, list[AnyStatement]]:
