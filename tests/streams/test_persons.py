@@ -96,6 +96,15 @@ def test_a_report_before_its_click_moves_to_the_clicks_case(state: Partition) ->
     ]
 
 
+@pytest.mark.parametrize(("day", "credited"), [(1, "first"), (31.5, "second")])
+def test_of_clicks_that_come_together_each_takes_what_was_stated_after_it(
+    state: Partition, day: float, credited: str
+) -> None:
+    absorbed(state, order(2, day, "A"))
+    sent = absorbed(state, click(1, 0.5, "first"), click(3, 2, "second"))
+    assert told(sent) == [(credited, "approved")]
+
+
 def test_before_its_click_it_stays_in_the_case_of_its_first_report(state: Partition) -> None:
     sent = [*absorbed(state, order(2, 0, "A")), *absorbed(state, order(3, 1, "A"))]
     assert [(case.number, len(case.conversions)) for case in cases(sent)] == [(FIRST[1].receipt_id, 1)] * 2
