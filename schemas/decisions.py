@@ -123,7 +123,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an affiliate's tracker is to be told, once.
 
     notice_id: 32 hex digits, hash of conversion, subscription, status and, where subscribed, the amount.
-    subscription: 16 hex digits, hash of the affiliate's URL as written in the catalog.
+    subscription: 16 hex digits, hash of affiliate and its URL as written in the catalog, or that one's `id`.
     url: complete, macros filled in.
     """
 

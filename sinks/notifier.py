@@ -166,7 +166,7 @@ class Notifier:
         """Whether the notice has ended, now or before; False where the process stops first."""
         turn = self._turns.setdefault(f"{notice.conversion_id}/{notice.subscription}", asyncio.Lock())
         async with turn:
-            if self._memory.ended(notice.notice_id):
+            if self._memory.ended(notice):
                 self._figures.repeated.inc()
                 return True
             try:
@@ -176,7 +176,7 @@ class Notifier:
         return True
 
     async def _tell(self, notice: Notice) -> None:
-        told = self._memory.told_version(notice.conversion_id, notice.subscription)
+        told = self._memory.told_last(notice.conversion_id, notice.subscription).version
         async with self._hosts.turn(notice.url) as call:  # until it is recorded: a kill repeats only turns
             if self._stopping.is_set():
                 raise Unavailable("stopping")

@@ -15,11 +15,12 @@ from schemas import facts, times
 from schemas.facts import AnyFact, Click, Impression, Statement
 from schemas.reasons import Reason
 from streams import expiry
-from streams.batch import lateness, renamed
+from streams.batch import lateness, renamed, reversals
 from streams.batch.arrival import Arrival
 from streams.batch.known import Known, Sent
-from streams.batch.reading import Carried, carried, may_count
+from streams.batch.reading import Carried, Reading, carried, may_count
 from streams.batch.refusals import Refusals
+from streams.batch.renamed import Renames
 from streams.batch.sending import Sending, Verdict
 from streams.rules.decide import CatalogMissing
 from streams.state import layout
@@ -67,6 +68,7 @@ class Attempts:
             self._changes.resumed.append((header.awaits, bundle))
         known = [*stored, *(each.fact for each in kept)]
         told = carried(sent.cases.values(), self._known.state.path)
+        earlier: Verdict | None = None
         if lost := _lost(header, known, told):
             self.lacking.append(f"transaction {bundle.transaction_id}, statement {lost}")
             return self._set_aside(bundle, header, layout.LACKING, again=again)
@@ -74,7 +76,15 @@ class Attempts:
         try:
             verdict = self._decide(whole)
             if header.told == layout.RESTORED:
+                earlier = self._decided_before(header, stored, known, told)
                 sent = self._told_before(bundle, header, stored, known, told, sent)
+            renames = renamed.told(verdict.cases, sent.cases, sent.notices, self._known.state.path)
+            found = reversals.formers(
+                told.conversions, earlier, verdict, sent.cases, whole, self._known.state.path
+            )
+            back = reversals.look_back(
+                found, verdict, sent.notices, renames.inherited, doubtful=header.told != layout.ALL_TOLD
+            )
         except CatalogMissing as missing:
             return self._set_aside(bundle, header, missing.version, again=again)
         except MemoryError:
@@ -85,11 +95,15 @@ class Attempts:
         if verdict.late:
             self._tell_late(verdict.late, whole, kept, every=bool(header.awaits))
         version = self._sending.decided(bundle, _number(whole), header.facts, verdict, sent.cases)
-        self._sending.told(bundle, version, verdict.notices, self._told_in_all(bundle, verdict, sent))
+        newest = max((case.version for case in sent.cases.values()), default=0)
+        perhaps = back.perhaps + reversals.come_back(told.conversions, newest, verdict.notices, sent.notices)
+        due = [*back.reversals, *verdict.notices]
+        self._sending.told(bundle, version, due, self._told_in_all(bundle, sent, renames), perhaps)
         if again:
             same = {place: case for place, case in sent.cases.items() if place not in self._changes.cases}
             self._sending.again(bundle, same, sent.notices)
-        return msgspec.structs.replace(header, awaits=0, told=layout.ALL_TOLD)
+        told_now = layout.SINCE if header.told else layout.ALL_TOLD
+        return msgspec.structs.replace(header, awaits=0, told=told_now)
 
     def _whole(
         self, bundle: Bundle, header: Header, known: list[AnyFact], carried: Iterable[AnyFact]
@@ -102,10 +116,32 @@ class Attempts:
         known_here = {fact.receipt_id for fact in timely}  # and as it was received: no case says it better
         return timely + [visit for visit in carried if visit.receipt_id not in known_here]
 
-    def _told_in_all(self, bundle: Bundle, verdict: Verdict, sent: Sent) -> dict[str, bytes]:
+    def _decided_before(
+        self, header: Header, stored: Sequence[AnyFact], known: Sequence[AnyFact], told: Carried
+    ) -> Verdict | None:
+        """What the cases may have been before they named facts that only come back now; None where none do.
+
+        Who was told of that then may not have been told of the change: its notice comes after the case.
+        """
+        there = {fact.receipt_id for fact in stored}
+        comes = [fact for fact in known if fact.receipt_id not in there]
+        visits = [visit for visit in told.visits if self._was_there(visit)]
+        if len(visits) == len(told.visits) and told.receipts.isdisjoint(one.receipt_id for one in comes):
+            return None
+        before = [fact for fact in stored if not lateness.late_by(header, fact)]
+        if before and is_shared(before[0].transaction_id):
+            before += Reading(self._known.state, self._known.fact).candidates(before)  # without this batch's
+        known_here = {fact.receipt_id for fact in before}
+        before += [visit for visit in visits if visit.receipt_id not in known_here]
+        with contextlib.suppress(CatalogMissing):  # then nobody was told
+            return (
+                self._decide([fact for fact in before if may_count(fact, header.born_ms)]) if before else None
+            )
+        return None
+
+    def _told_in_all(self, bundle: Bundle, sent: Sent, renames: Renames) -> dict[str, bytes]:
         """What partners were told, also of conversions that have another ID now; which is kept."""
-        told = renamed.told(verdict.cases, sent.cases, sent.notices, self._known.state.path)
-        new = {name: value for name, value in told.items() if name not in sent.notices}
+        new = {name: value for name, value in renames.told.items() if name not in sent.notices}
         self._changes.notices |= {(bundle, name): value for name, value in new.items()}
         return {**sent.notices, **new}
 

@@ -225,7 +225,8 @@ class Batch:
         visits = self._known.reading.candidates(known) if is_shared(bundle.transaction_id) else []
         if self._known.leaves_out(bundle, [*known, *visits]):
             self.changes.waiting.append((layout.DUE, bundle))
-        return msgspec.structs.replace(header, told=header.told or layout.RESTORED)
+        told = layout.RESTORED if header.told in (layout.ALL_TOLD, layout.SINCE) else header.told
+        return msgspec.structs.replace(header, told=told)
 
     def _keep(self, arrivals: Sequence[Arrival]) -> None:
         self._tally.facts += len(arrivals)

@@ -80,6 +80,8 @@ class Foreign:
         """The bundle is due, where it may have to be decided otherwise; or it is remembered from now on."""
         header = self._known.headers([bundle])[bundle]
         if header.statements:
+            if header.told == layout.ALL_TOLD:  # by us; by whom it comes from something else, perhaps
+                self._changes.headers[bundle] = msgspec.structs.replace(header, told=layout.SINCE)
             if not self._silent or self._known.leaves_out(bundle, self._known.reading.stored(bundle)):
                 self._changes.waiting.append((layout.DUE, bundle))
         elif not header.born_ms:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from schemas import times
+from schemas.decisions import Status
 from schemas.facts import AnyFact, Click, Impression, Statement
 from streams import expiry
 from streams.rules import credit
@@ -43,8 +44,19 @@ class _Conversion(msgspec.Struct):
     receipts: tuple[str, ...] = ()
 
 
+class Standing(msgspec.Struct):
+    """A conversion as it was last sent, as far as an affiliate is told of it, and what it was made of."""
+
+    conversion_id: str = ""
+    affiliate_id: int = 0
+    status: Status = "pending"
+    reason: int = 0
+    payout: str = "0"
+    receipts: tuple[str, ...] = ()
+
+
 class _Carried(msgspec.Struct):
-    conversions: tuple[_Conversion, ...] = ()
+    conversions: tuple[Standing, ...] = ()
     visits: tuple[AnyVisit, ...] = ()
 
 
@@ -64,10 +76,14 @@ _named = msgspec.json.Decoder(_Named)
 
 
 class Carried(NamedTuple):
-    """What the cases of a bundle tell of its facts: its statements' receipts, its credited visits whole."""
+    """What the cases of a bundle tell of its facts: its statements' receipts, its credited visits whole.
+
+    conversions: as they were last sent.
+    """
 
     receipts: frozenset[str]
     visits: list[AnyVisit]
+    conversions: list[Standing]
 
 
 class Reading:
@@ -127,8 +143,9 @@ class Reading:
 def carried(cases: Iterable[Emitted], path: Path) -> Carried:
     """What cases of the state at `path` carry."""
     found = [damage.read(path, _carried.decode, case.record) for case in cases]
-    receipts = (receipt for case in found for each in case.conversions for receipt in each.receipts)
-    return Carried(frozenset(receipts), [visit for case in found for visit in case.visits])
+    conversions = [each for case in found for each in case.conversions]
+    receipts = (receipt for each in conversions for receipt in each.receipts)
+    return Carried(frozenset(receipts), [visit for case in found for visit in case.visits], conversions)
 
 
 def named(cases: Iterable[Emitted], path: Path) -> set[str]:

@@ -2,13 +2,14 @@
 
 An order number that comes late joins conversions that had none; with a person's identifier a click that comes
 late takes over what was another's. The affiliate was told already, under the earlier ID, and is not told the
-same again. Where another affiliate has the conversion now, it was told nothing yet.
+same again. Where another affiliate has the conversion now, it was told nothing yet; who had it is told
+(reversals.py).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -21,10 +22,21 @@ from streams.state.bundles import Bundle
 from streams.state.layout import Emitted
 
 
+class Renames(NamedTuple):
+    """told: by notice_id what counts as told, because it was told under an ID that no conversion has now.
+
+    inherited: the IDs of conversions that the same affiliate has under another ID now.
+    """
+
+    told: dict[str, bytes]
+    inherited: set[str]
+
+
 class _Earlier(msgspec.Struct, frozen=True):
     """A conversion as it was last sent, as far as it matters here."""
 
     conversion_id: str
+    affiliate_id: int = 0
     receipts: tuple[str, ...] = ()
     payout: Decimal = ZERO
 
@@ -47,8 +59,8 @@ def told(
     cases: Mapping[tuple[Bundle, int], Emitted],
     notices: Mapping[str, bytes],
     path: Path,
-) -> dict[str, bytes]:
-    """By notice_id what counts as told of conversions, because it was told under an ID that none has now.
+) -> Renames:
+    """What was told of conversions that have another ID now.
 
     now: by goal. cases: as they were sent before; notices: what was told; both of the state at `path`.
     """
@@ -58,9 +70,9 @@ def told(
         named = damage.read(path, _told, value).conversion_id
         if named not in names:
             by_id.setdefault(named, []).append(value)
+    found, inherited = dict[str, bytes](), set[str]()
     if not by_id:
-        return {}
-    found = {}
+        return Renames(found, inherited)
     before: dict[int, list[_Earlier]] = {}
     for (_, goal), case in cases.items():
         before.setdefault(goal, []).extend(damage.read(path, _sent, case.record).conversions)
@@ -69,10 +81,12 @@ def told(
         still = _receipts(present)
         gone = [one for one in earlier if one.conversion_id in by_id and not still.isdisjoint(one.receipts)]
         for one, heir in _heirs(gone, _new(present, earlier)):
+            if heir.affiliate_id == one.affiliate_id:
+                inherited.add(one.conversion_id)
             for value in by_id[one.conversion_id]:
                 if renamed := _renamed(damage.read(path, _notice, value), one, heir):
                     found[renamed.notice_id] = decisions.encode(renamed)
-    return found
+    return Renames(found, inherited)
 
 
 def _receipts(conversions: Iterable[Conversion | _Earlier]) -> set[str]:

@@ -1,15 +1,16 @@
 """What a decision changes of what was sent: cases whose content is another, notices that are new."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
 
 from schemas import decisions, times
-from schemas.decisions import Case, Conversion, Notice, Version
+from schemas.decisions import Case, Conversion, Notice, Status, Version
 from schemas.facts import Click, GoalId, Impression, TransactionId
 from schemas.wire import decoded
 from service.kafka import Outgoing
+from streams.rules.former import Former
 from streams.rules.names import persons_case_number
 from streams.state import layout
 from streams.state.bundles import Bundle, is_persons, place_of
@@ -33,6 +34,8 @@ class Verdict(Protocol):
     @property
     def late(self) -> Mapping[str, str]: ...  # noqa: D102  see there
 
+    def told_as(self, former: Former, status: Status, /) -> list[Notice]: ...  # noqa: D102  see there
+
 
 class CaseKey(msgspec.Struct):
     """What a record of `conversions` is about."""
@@ -48,11 +51,23 @@ Place = tuple[Bundle, int]  # where a case lies, and its goal
 _case_key = msgspec.json.Decoder(CaseKey)
 
 
-class _Address(msgspec.Struct):
-    url: str
+class Line(msgspec.Struct):
+    """Of a notice what tells who was told what, and when. version: grows with each case that changes."""
+
+    notice_id: str
+    conversion_id: str
+    subscription: str
+    status: Status
+    version: int
+    url: str = NOT_SENT
+
+    @property
+    def to(self) -> tuple[str, str]:
+        """What it is about, and whom it tells."""
+        return self.conversion_id, self.subscription
 
 
-_address = msgspec.json.Decoder(_Address).decode
+line_of = msgspec.json.Decoder(Line).decode
 
 
 def case_key_of(value: bytes) -> CaseKey:
@@ -84,13 +99,13 @@ class Sending:
             raised it further.
         """
         newest = max((known.version for known in before.values()), default=0)
+        floor = newest + 1 if before else 0  # also beside others: what partners are told goes by the newest
         cases = _cases(bundle, number, verdict)
         for place in sorted(before.keys() | cases.keys(), key=lambda place: (place[1], place[0])):
             known = before.get(place)
             case = cases.get(place) or _emptied(place, known)
             content = content_of(case)
             if known is None or known.content != content:
-                floor = known.version + 1 if known else 0
                 version = max(decisions.RULES_RELEASE << 32 | facts, floor)
                 dated = msgspec.structs.replace(case, version=version, decided_at=self._now)
                 sent = Emitted(version, content, decisions.encode(dated))
@@ -100,10 +115,20 @@ class Sending:
                 newest = max(newest, version)
         return newest
 
-    def told(self, bundle: Bundle, version: int, due: Sequence[Notice], before: Mapping[str, bytes]) -> None:
-        """Each notice that was not told is sent."""
+    def told(
+        self,
+        bundle: Bundle,
+        version: int,
+        due: Sequence[Notice],
+        before: Mapping[str, bytes],
+        perhaps: Sequence[Line],
+    ) -> None:
+        """Each notice is sent that was not told, or after which its partner was told another.
+
+        before: what was told. perhaps: what else may have been.
+        """
         for notice in due:
-            if notice.notice_id not in before:
+            if notice.notice_id not in before or _is_overtaken(notice.notice_id, before, perhaps):
                 dated = msgspec.structs.replace(notice, version=version, decided_at=self._now)
                 value = decisions.encode(dated)
                 self._changes.notices[bundle, notice.notice_id] = value
@@ -126,7 +151,7 @@ class Sending:
         for place, known in cases.items():
             self._send(_number(place, known), place, known)
         for value in notices.values():
-            if _address(value).url != NOT_SENT:
+            if line_of(value).url != NOT_SENT:
                 self._tell(bundle, value)
 
     def _send(self, number: str, place: Place, case: Emitted) -> None:
@@ -138,6 +163,17 @@ class Sending:
     def _tell(self, bundle: Bundle, value: bytes) -> None:
         self.notices += 1
         self._changes.outbox.append(Outgoing("notices", bundle.transaction_id.encode(), value))
+
+
+def _is_overtaken(notice_id: str, before: Mapping[str, bytes], perhaps: Sequence[Line]) -> bool:
+    """Whether its partner was told another since of the same conversion."""
+    if len(before) == 1 and not perhaps:
+        return False
+    told = line_of(before[notice_id])
+    others: Iterable[Line] = (*map(line_of, before.values()), *perhaps)
+    return any(
+        one.to == told.to and one.notice_id != notice_id and one.version > told.version for one in others
+    )
 
 
 def content_of(case: Case) -> bytes:

@@ -26,12 +26,14 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from schemas.catalog import Status
 from schemas.catalog_versions import History
 from schemas.decisions import Conversion, Notice
 from schemas.facts import Adjustment, AnyFact, Click, Impression
 from streams.rules import episodes
 from streams.rules.conversion import Case, Row, conversion_of
 from streams.rules.episodes import Share
+from streams.rules.former import Former, told_as
 from streams.rules.grouping import UNKNOWN_GOAL, Group, group, take_back, unclear, undone
 from streams.rules.merge import AnyStatement, in_order, makes, within_limit
 from streams.rules.permission import Objection
@@ -46,18 +48,24 @@ class Decision(msgspec.Struct, frozen=True):
     cases: by goal its conversions; visits: by goal those that they are credited to.
     notices: version and decided_at are the worker's to fill in.
     late: by receipt, why a statement of a person came too late to correct anything.
+    history: the catalogs that it was decided by.
     """
 
     cases: dict[int, tuple[Conversion, ...]]
     visits: dict[int, tuple[Click | Impression, ...]]
     notices: list[Notice]
     late: dict[str, str]
+    history: History
+
+    def told_as(self, former: Former, status: Status) -> list[Notice]:
+        """What the affiliate of a conversion as it once was sent would be told of it in this status."""
+        return told_as(former, status, self.history)
 
 
 def decide_transaction(facts: Sequence[AnyFact], history: History) -> Decision:
     """All conversions of one transaction; CatalogMissing where a version is lacking that a rule reads."""
     transaction = transaction_of(facts, history)
-    decision = Decision({}, {}, [], {})
+    decision = Decision({}, {}, [], {}, history)
     if any(map(makes, transaction.statements)):
         for goal_id, statements in transaction.by_goal().items():
             rows = []

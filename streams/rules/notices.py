@@ -52,7 +52,7 @@ def notice_id(conversion_id: str, subscription: str, status: str, amount: Decima
 
 def _notice(story: Story, postback: PartnerPostback) -> Notice:
     conversion = story.conversion
-    subscription = _subscription_id(postback.subscription)
+    subscription = _subscription_id(conversion.affiliate_id, postback.subscription)
     amount = conversion.payout if postback.amounts else None
     named = notice_id(conversion.conversion_id, subscription, conversion.status, amount)
     values = {name: VALUES[name](story) for name in postback.template.names if name in VALUES}
@@ -147,5 +147,6 @@ VALUES: Final[dict[str, Callable[[Story], str]]] = {
 
 
 @lru_cache(maxsize=4096)  # a network has about as many; each conversion asks for its affiliate's
-def _subscription_id(subscription: str) -> str:
-    return digest(subscription)[:16]
+def _subscription_id(affiliate_id: int, subscription: str) -> str:
+    """Two affiliates may call theirs alike, and a conversion may be first the one's and then the other's."""
+    return digest(str(affiliate_id), subscription)[:16]

@@ -32,6 +32,9 @@ LACKING: Final = MENDED - 1  # nor this: waits for statements that its cases nam
 ALL_TOLD: Final = 0  # the family `notices` names each that was sent
 RESTORED: Final = 1  # what was due from the facts that its cases name was sent, though not by this state
 DOUBTFUL: Final = 2  # the family names each that is known to be sent; of another nobody can say
+SINCE: Final = (
+    3  # it names each that is due, and was sent since; another may have been told of, and called back
+)
 
 END_MS: Final = (1 << 63) - 1
 
@@ -66,7 +69,7 @@ class Header(msgspec.Struct, frozen=True, array_like=True):
     awaits: the catalog version that a decision still lacks, DUE where it only waits for its turn, MENDED
         where the rules failed on it, LACKING where facts of it are gone, 0 for none.
     born_ms: when the first of its statements was received.
-    told: ALL_TOLD, RESTORED or DOUBTFUL.
+    told: ALL_TOLD, RESTORED, DOUBTFUL or SINCE.
     """
 
     facts: int = 0

@@ -152,7 +152,7 @@ async def test_nothing_is_committed_before_its_delivery_is_recorded(tmp_path: Pa
     bench.outlet.down = 1_000_000
     async with bench.running():
         await until(lambda: bench.outlet.down < 999_990)
-        assert (bench.committed(), bench.memory.ended(NOTICE.notice_id)) == (0, False)
+        assert (bench.committed(), bench.memory.ended(NOTICE)) == (0, False)
         bench.outlet.down = 0
         await until(lambda: bench.committed() == 1)
     assert (bench.called, len(bench.deliveries)) == ([NOTICE.url], 1)

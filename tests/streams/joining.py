@@ -9,11 +9,12 @@ from typing import TypeVar
 import msgspec
 
 from schemas import decisions, facts, times, transaction_id
-from schemas.decisions import Case, Conversion, Notice, Quarantine
+from schemas.decisions import Case, Conversion, Notice, Quarantine, Status
 from schemas.facts import UNVERIFIED, AnyFact, Click, Impression, Pixel, Postback, Statement
 from schemas.transaction_id import Keyring
 from service.kafka import Outgoing, Record
 from streams.rules.decide import CatalogMissing
+from streams.rules.former import Former
 
 NOON_MS = times.to_ms("2026-11-23T12:00:00.000Z")
 EPOCH = "0000000000000000000test"
@@ -27,6 +28,10 @@ class Verdict(msgspec.Struct):
     visits: dict[int, tuple[Click, ...]]
     notices: list[Notice]
     late: dict[str, str] = {}
+
+    def told_as(self, _former: Former, _status: Status) -> list[Notice]:
+        """Nobody is told that a conversion is not theirs."""
+        return []
 
 
 def decide(known: Sequence[AnyFact], newest_catalog: int = 1) -> Verdict:
@@ -53,6 +58,7 @@ def _conversion(goal: int, clicks: list[Click], said: list[Statement]) -> Conver
     return Conversion(
         conversion_id=hashlib.sha256(f"{said[0].transaction_id}:{goal}".encode()).hexdigest()[:32],
         status="approved" if clicks else "pending",
+        affiliate_id=42 if clicks else 0,
         occurred_at=min(each.occurred_at for each in said),
         received_at=min(each.received_at for each in said),
         click_receipt_id=clicks[-1].receipt_id if clicks else "",

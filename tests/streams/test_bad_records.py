@@ -107,7 +107,7 @@ def cases_of(good: dict[str, list[AnyFact]]) -> tuple[Cases, set[str]]:
         first = min(stated, default=0)
         read = [fact for fact in known if _said_ms(fact) >= first - _KEPT_DAYS[type(fact)] * DAY_MS]
         try:
-            decided = decide_transaction(read, HISTORY) if stated else Decision({}, {}, [], {})
+            decided = decide_transaction(read, HISTORY) if stated else Decision({}, {}, [], {}, HISTORY)
         except CatalogMissing:
             waiting.add(name)
             continue

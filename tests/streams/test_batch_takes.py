@@ -244,7 +244,7 @@ def test_nobody_is_told_twice_though_the_state_was_lost(fresh: Callable[[], Part
     sent, _ = absorbed(state, postback(sequence=3, sale_amount=50))
     assert (len(cases(sent)), notices(sent)) == (1, 0)
     assert len(state.notices(T1)) == 1
-    assert state.headers([T1])[0].told == layout.ALL_TOLD
+    assert state.headers([T1])[0].told == layout.SINCE
     assert notices(absorbed(state, postback(sequence=4, sale_amount=60))[0]) == 0
 
 

@@ -80,14 +80,16 @@ def test_of_two_facts_under_one_receipt_the_first_received_counts_whatever_came_
         postback(2, 2 * HOUR, **amount("20")),
         iframe(1, HOUR),
     ]
-    decided = [decide(*order) for order in permutations(facts)]
+    known = history()
+    decided = [decide_transaction(order, known) for order in permutations(facts)]
     assert all(each == decided[0] for each in decided)
     assert decided[0].cases[0][0].sale_amount == Decimal(10)
 
 
 def test_nor_does_it_matter_which_came_first_where_both_are_of_one_time():
     facts = [click(), impression(1, aff_sub="seen"), postback(2)]
-    assert decide(*facts) == decide(*reversed(facts))
+    known = history()
+    assert decide_transaction(facts, known) == decide_transaction(facts[::-1], known)
 
 
 def test_what_only_the_network_speaks_of_is_no_case():

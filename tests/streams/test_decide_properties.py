@@ -85,7 +85,7 @@ def transactions(draw: st.DrawFn, *, adjusted: bool = True, most: int = 9) -> li
 
 def written(decision: Decision) -> bytes:
     """The content, to the byte."""
-    return msgspec.json.encode(decision)
+    return msgspec.json.encode((decision.cases, decision.visits, decision.notices, decision.late))
 
 
 def all_conversions(decision: Decision) -> list[Conversion]:

@@ -3,6 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from schemas import macros
@@ -10,6 +11,7 @@ from schemas.catalog import PartnerPostback
 from schemas.decisions import Notice
 from schemas.facts import AnyFact
 from schemas.reasons import Reason
+from streams.rules.former import Former
 from streams.rules.names import digest
 from streams.rules.notices import VALUES
 from tests.streams.facts_of_a_shop import (
@@ -95,7 +97,7 @@ def test_8_4_and_of_the_amount_where_amounts_are_subscribed():
 def test_8_4_the_key_is_the_same_in_every_release():
     """Else whoever was told under the old release is told again by the new one."""
     (plain,) = told(click(), postback(2, **amount("50")))
-    of = plain.conversion_id, digest(URL)[:16], "approved"
+    of = plain.conversion_id, digest("42", URL)[:16], "approved"
     assert plain.notice_id == digest(*of)
     (priced,) = told(click(), postback(2, **amount("50")), amounts=True)
     assert priced.notice_id == digest(*of, "4.00")
@@ -166,3 +168,26 @@ def test_what_is_rejected_for_another_reason_is_told_where_subscribed():
     (notice,) = told(click(), postback(2, offer_id=8), on=("rejected",))
     assert notice.status == "rejected"
     assert conversion(click(), postback(2, offer_id=8)).reason == Reason.OFFERS_DIFFER
+
+
+def test_8_10_who_has_a_conversion_no_more_is_told_by_what_it_was():
+    """By the catalog of then, with its own click (who is told, and when: test_reversals.py)."""
+    call = PartnerPostback(
+        url=f"{URL}&s={{status}}&p={{payout}}&of={{sale_amount}}", on=("approved", "rejected")
+    )
+    facts = (click(), postback(2, **amount("50")))
+    decision = decide(*facts, catalogs=(with_blog(postbacks=(call,)), with_blog(postbacks=())))
+    former = Former(
+        transaction_id=facts[0].transaction_id,
+        goal_id=0,
+        conversion=decision.cases[0][0],
+        visit=decision.visits[0][0],
+        statements=facts[1:],
+    )
+    assert decision.told_as(former, "approved") == decision.notices
+    (reversal,) = decision.told_as(former, "rejected")
+    assert reversal.url == "https://tracker.example/cb?cid=abc&s=rejected&p=0&of=50"
+    assert reversal.subscription == decision.notices[0].subscription
+    assert decision.told_as(former, "pending") == []
+    duplicate = msgspec.structs.replace(former.conversion, status="rejected", reason=12)
+    assert decision.told_as(msgspec.structs.replace(former, conversion=duplicate), "rejected") == []

@@ -88,7 +88,9 @@ def test_clicks_alone_are_not_even_decided(state: Partition):
 
 
 def test_the_rules_make_no_case_of_clicks_alone_which_is_what_lets_us_not_ask_them():
-    assert decide_transaction([click(), click(sequence=2)], History()) == Decision({}, {}, [], {})
+    assert decide_transaction([click(), click(sequence=2)], known := History()) == Decision(
+        {}, {}, [], {}, known
+    )
 
 
 def test_a_case_is_not_sent_where_its_content_did_not_change(state: Partition):
