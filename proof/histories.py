@@ -79,7 +79,9 @@ def catalogs() -> tuple[Catalog, Catalog]:
 
 def _told(affiliate: Affiliate) -> Affiliate:
     calls = (
-        PartnerPostback(url="https://tracker.example/cb?cid={aff_click_id}&sum={payout}"),
+        PartnerPostback(
+            url="https://tracker.example/cb?cid={aff_click_id}&sum={payout}", on=("approved", "rejected")
+        ),
         PartnerPostback(url="https://tracker.example/any?s={status}", on=("pending", "rejected"), id="any"),
     )
     return msgspec.structs.replace(affiliate, postbacks=calls[: 1 + affiliate.id % 2])

@@ -34,12 +34,17 @@ class Standing(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """Everything that joiners said. stated: each status that a conversion was ever said to have."""
+    """Everything that joiners said.
+
+    stated: each status that a conversion was ever said to have. notices: each as it was said last.
+    held: the affiliates that a conversion was ever said to be of, where it could be told as theirs.
+    """
 
     cases: dict[bytes, Standing]
     stated: set[tuple[str, Status]]
     notices: dict[str, Notice]
     quarantined: list[Quarantine]
+    held: frozenset[tuple[str, int]] = frozenset()
 
 
 def outcome(
@@ -55,12 +60,20 @@ def outcome(
         for case in cases
         for one in case.conversions
     }
+    held = {
+        (one.conversion_id, one.affiliate_id)
+        for cases in sent.values()
+        for case in cases
+        for one in case.conversions
+        if one.status != "rejected"
+    }
     told = [msgspec.json.decode(record.value, type=Notice) for record in notices]
     return Outcome(
         {key: _final(cases) for key, cases in sent.items()},
         stated,
-        {notice.notice_id: notice for notice in told},
+        {notice.notice_id: notice for notice in sorted(told, key=lambda one: one.version)},
         [msgspec.json.decode(record.value, type=Quarantine) for record in quarantined],
+        frozenset(held),
     )
 
 
@@ -85,12 +98,14 @@ def differences(
     3. Where every fact changes its case, the version is at least their number; undisturbed it is that number.
     4. Conversions are what the naive reading says.
     5. Partners are told nothing that no state of the facts explains, and everything that stands in the end.
-    6. Nothing is in quarantine.
+    6. Who was told of a conversion that is not theirs in the end was told last that it is rejected.
+    7. Nothing is in quarantine.
     """
     for name, each in (("", found), ("undisturbed, ", plain)):
         yield from (f"{name}{line}" for line in _unclear(each))
         yield from (f"{name}{line}" for line in _untrue(each, histories.told.values(), catalogs))
         yield from (f"{name}{line}" for line in _unexplained(each, plain, histories, catalogs))
+        yield from (f"{name}{line}" for line in _not_taken_back(each))
         yield from (f"{name}quarantined: {one.reason} {one.detail}" for one in each.quarantined)
     yield from _unlike(found, plain)
     yield from _wrong_versions(found, plain, histories.told.values())
@@ -208,11 +223,49 @@ def _unexplained(
     for notice_id, notice in outcome.notices.items():
         if notice_id in plain.notices and outcome is not plain:
             continue
+        if _is_reversal(notice, outcome):
+            continue
         if (notice.conversion_id, notice.status) not in outcome.stated:
             yield f"notice of nothing: {notice.transaction_id} {notice.status}"
         told = histories.told[notice.transaction_id]
         if told.is_random and not _was_so(notice, told, catalogs):
             yield f"notice unexplained: {notice.transaction_id} {notice.status}"
+
+
+def _is_reversal(notice: Notice, outcome: Outcome) -> bool:
+    """Whether it takes back what was said to be this affiliate's."""
+    return notice.status == "rejected" and (notice.conversion_id, notice.affiliate_id) in outcome.held
+
+
+def _not_taken_back(outcome: Outcome) -> Iterator[str]:
+    """What was told last of conversions that are not of that affiliate any more, nor a duplicate's.
+
+    Where it has another one of the transaction, that may be the same under another ID.
+    """
+    standing = [
+        (final.case.transaction_id, one) for final in outcome.cases.values() for one in final.case.conversions
+    ]
+    have = {(name, one.affiliate_id) for name, one in standing}
+    own = {
+        (one.conversion_id, one.affiliate_id)
+        for _, one in standing
+        if one.reason != Reason.DUPLICATE_CONVERSION
+    }
+    last: dict[tuple[str, str], Notice] = {}
+    for notice in sorted(outcome.notices.values(), key=lambda one: one.version):
+        last[notice.conversion_id, notice.subscription] = notice
+    reversed_by = _subscribed_to_rejections(outcome)
+    for notice in last.values():
+        is_own = (notice.conversion_id, notice.affiliate_id) in own
+        has_another = (notice.transaction_id, notice.affiliate_id) in have
+        if is_own or has_another or notice.status == "rejected" or notice.subscription not in reversed_by:
+            continue
+        yield f"not taken back: {notice.transaction_id} {notice.affiliate_id} {notice.status}"
+
+
+def _subscribed_to_rejections(outcome: Outcome) -> set[str]:
+    """As far as can be seen from what was told: by one of them something was rejected."""
+    return {one.subscription for one in outcome.notices.values() if one.status == "rejected"}
 
 
 def _was_so(notice: Notice, told: Told, catalogs: Mapping[int, Catalog]) -> bool:

@@ -179,3 +179,20 @@ def test_a_notice_of_a_state_on_the_way_is_explained() -> None:
         notices={"n1": notice(), "n2": waited}, stated={("c1", "approved"), ("c1", "pending")}
     )
     assert list(joined.differences(found, GOOD, TOLD, CATALOGS)) == []
+
+
+def test_who_had_a_conversion_may_be_told_that_it_is_rejected_and_must_be() -> None:
+    """The conversion is another's now; else its former affiliate was told last of an approval."""
+    former = msgspec.structs.replace(notice(identity="n0"), affiliate_id=44, subscription="x", version=1)
+    reversal = msgspec.structs.replace(former, notice_id="n2", status="rejected", version=2)
+    held = frozenset({("c1", 44)})
+    found = GOOD._replace(notices={**GOOD.notices, "n0": former, "n2": reversal}, held=held)
+    assert list(joined._not_taken_back(found)) == []
+    assert [line for line in joined.differences(found, GOOD, TOLD, CATALOGS) if "rejected" in line] == []
+    nobodys = found._replace(held=frozenset())
+    assert any(
+        line.startswith("notice of nothing") for line in joined.differences(nobodys, GOOD, TOLD, CATALOGS)
+    )
+    again = msgspec.structs.replace(former, version=3)
+    silent = found._replace(notices={**found.notices, "n0": again})
+    assert list(joined._not_taken_back(silent)) == [f"not taken back: {NAME} 44 approved"]
