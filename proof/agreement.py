@@ -12,10 +12,11 @@ from schemas import catalog_versions, times
 from schemas.decisions import Conversion
 from schemas.facts import Adjustment, AnyFact, Statement
 from streams import expiry
-from streams.batch.reading import may_count
+from streams.batch.lateness import outlived
 from streams.rules import names
 from streams.rules.decide import decide_transaction
 from streams.state.bundles import case_number
+from streams.state.layout import Header
 
 BEFORE = "before_click"
 
@@ -53,12 +54,13 @@ def versions_of(history: History, newest: int = 2) -> catalog_versions.History:
 
 
 def bundles(facts: Sequence[AnyFact]) -> Iterator[tuple[str, list[AnyFact]]]:
-    """What is decided together, by case number: statements in time, and visits that were still kept."""
+    """What is decided together, by case number: statements in time, and all visits."""
     numbers = {case_number(one) for one in facts if isinstance(one, Statement)}
     for number in numbers:
         said = [one for one in facts if isinstance(one, Statement) and case_number(one) == number]
         born_ms = min(times.to_ms(one.received_at) for one in said)
-        visits = [one for one in facts if not isinstance(one, Statement) and may_count(one, born_ms)]
+        header = Header(born_ms=born_ms)
+        visits = [one for one in facts if not isinstance(one, Statement) and not outlived(header, one)]
         yield number, [*visits, *(one for one in said if not _is_late(one, born_ms))]
 
 

@@ -2,7 +2,7 @@
 
 Facts reach the log within the lateness bound, mixed, some of them again; batches are cut anywhere; the state
 is closed and opened, or lost and filled again from the logs; the second catalog comes when half is there.
-Nothing expires: when what is too old leaves a state has tests of its own.
+Nothing expires here: see proof.aging.
 """
 
 import random
@@ -10,14 +10,14 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from proof.agreement import differences, naive, summed_up, versions_of
 from proof.expected import Expected
 from proof.invented import History
-from schemas import facts, times
+from schemas import catalog_versions, facts, times
 from schemas.decisions import Case
 from schemas.facts import AnyFact
 from schemas.topics import DAY_MS, LATENESS_DAYS
@@ -29,6 +29,7 @@ from streams.state.store import Store
 
 TOGETHER: Final = 40  # histories whose facts are mixed
 LATE_MS: Final = (0, 0, 0, 1_000, 3_600_000, DAY_MS, LATENESS_DAYS * DAY_MS)
+NO_CATALOGS: Final = catalog_versions.History()
 MOST_AT_ONCE: Final = 30  # facts of a batch
 
 
@@ -36,8 +37,8 @@ def disagreements(histories: Sequence[History], seed: str) -> Iterator[tuple[His
     """Those of which the batch's last cases, or their versions, are not as they must be."""
     chance = random.Random(seed)
     with tempfile.TemporaryDirectory(prefix="roundtrip-readings-") as directory:
-        worker = _Worker(Path(directory), histories)
-        batches = list(_cut(_shipped(histories, chance), chance))
+        worker = Worker(Path(directory), histories)
+        batches = list(cut(_shipped(histories, chance), chance))
         for number, some in enumerate(batches):
             if number == len(batches) // 2:
                 worker.learn_all_catalogs()
@@ -67,7 +68,8 @@ def _shipped(histories: Sequence[History], chance: random.Random) -> list[AnyFac
     return [fact for _, _, fact in sorted(arrivals, key=lambda each: each[:2])]
 
 
-def _cut(shipped: Sequence[AnyFact], chance: random.Random) -> Iterator[Sequence[AnyFact]]:
+def cut(shipped: Sequence[Any], chance: random.Random) -> Iterator[Sequence[Any]]:
+    """Into batches."""
     start = 0
     while start < len(shipped):
         end = start + chance.randint(1, MOST_AT_ONCE)
@@ -75,7 +77,7 @@ def _cut(shipped: Sequence[AnyFact], chance: random.Random) -> Iterator[Sequence
         start = end
 
 
-class _Worker:
+class Worker:
     """One partition's state, and the log of the cases that it sent. faults: of versions, by identifier."""
 
     def __init__(self, directory: Path, histories: Sequence[History]) -> None:
@@ -84,12 +86,14 @@ class _Worker:
         self._histories = histories
         self._versions = {each.identifier: versions_of(each, newest=1) for each in histories}
         self._known: list[AnyFact] = []
+        self._now_ms = 0
         self._log: list[Record] = []
         self._last: dict[bytes, Case] = {}
         self.faults: dict[str, list[str]] = defaultdict(list)
         self._store, self._state = self._opened()
 
     def absorb(self, some: Sequence[AnyFact]) -> None:
+        """They come, as soon as they were received."""
         self._known += some
         self._batch(some)
 
@@ -99,6 +103,7 @@ class _Worker:
         self._resume()
 
     def restart(self) -> None:
+        """The state is closed and opened."""
         self._state.close()
         self._state = self._store.open(0)
 
@@ -106,13 +111,14 @@ class _Worker:
         """Another state, filled from the logs as a restore does; what it left waiting is decided."""
         self._state.close()
         self._store, self._state = self._opened()
-        batch = Batch(self._state, self._decide, 0, silent=True)
+        batch = Batch(self._state, self._decide, self._now_ms, silent=True)
         batch.take_cases(self._log)
         self._apply(batch)
         self._batch(self._known, silent=True)
         self._resume()
 
     def close(self) -> None:
+        """Nothing more comes."""
         self._state.close()
 
     def outcome(self, identifier: str) -> list[Expected]:
@@ -130,18 +136,18 @@ class _Worker:
         return store, store.open(0)
 
     def _decide(self, known: Sequence[AnyFact]) -> Decision:
-        return decide_transaction(known, self._versions[known[0].transaction_id])
+        return decide_transaction(known, self._versions[known[0].transaction_id] if known else NO_CATALOGS)
 
     def _resume(self) -> None:
         """All that waits is tried once."""
         waiting = [bundle for _, bundle in self._state.waiting(b"\x00", len(self._known) + 1)]
-        batch = Batch(self._state, self._decide, 0)
+        batch = Batch(self._state, self._decide, self._now_ms)
         batch.resume(waiting)
         self._apply(batch)
 
     def _batch(self, some: Sequence[AnyFact], *, silent: bool = False) -> None:
-        batch = Batch(self._state, self._decide, 0, silent=silent)
-        batch.absorb([_record(fact) for fact in some])
+        batch = Batch(self._state, self._decide, self._now_ms, self._state.expired.time_ms, silent=silent)
+        batch.absorb([record(fact, times.to_ms(fact.received_at)) for fact in some])
         self._apply(batch)
 
     def _apply(self, batch: Batch) -> None:
@@ -168,7 +174,7 @@ def _content(case: Case) -> Case:
     return msgspec.structs.replace(case, version=0, decided_at="")
 
 
-def _record(fact: AnyFact) -> Record:
+def record(fact: AnyFact, at_ms: int) -> Record:
+    """As it lies in its topic, where it came at that moment."""
     topic = facts.TOPIC_OF[type(fact)]
-    at_ms = times.to_ms(fact.received_at)
     return Record(topic, 0, 0, at_ms, fact.transaction_id.encode(), facts.encode(fact))

@@ -107,7 +107,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         statement while there is none: what a person did long ago stands while it buys again. Else empty.
     version: (RULES_RELEASE << 32) + how many distinct facts the transaction has ever had.
     decided_at: the worker's clock; no part of the content.
-    visits: the clicks and impressions credited here, whole, so that a lost state comes back from this topic.
+    visits: the clicks and impressions by which its observations are judged, whole: they are known when they
+        have expired, and a lost state comes back from this topic.
     """
 
     transaction_id: TransactionId

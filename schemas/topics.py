@@ -14,6 +14,10 @@ VIEW_WINDOW_DAYS = 1
 CORRECTION_WINDOW_DAYS = 120  # from the first statement about a conversion
 LATENESS_DAYS = 7  # how late a fact may reach Kafka and still count as if it had come at once
 
+# A visit counts for what is received up to LATENESS_DAYS after its window, and that may come so much later.
+CLICKS_KEPT_DAYS = CLICK_WINDOW_DAYS + 2 * LATENESS_DAYS
+IMPRESSIONS_KEPT_DAYS = VIEW_WINDOW_DAYS + 2 * LATENESS_DAYS
+
 FACTS = ("clicks", "impressions", "pixels", "postbacks", "adjustments")
 DECISIONS = ("conversions", "notices", "deliveries", "quarantine", "refusals")
 TAILS = "tails"
@@ -49,17 +53,22 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
-_VISITS = "the click window and the allowance for late arrivals: what the joiner may need again"
+_VISITS = "the click window and twice the allowance for late arrivals: what the joiner may need again"
+_SEEN = "longer than the joiner may need it again: the view window and twice the allowance for late arrivals"
 _STATEMENTS = "the correction window and the allowance for late arrivals"
 
 TOPICS = {
     topic.name: topic
     for topic in (
-        Topic(name="clicks", kept_days=CLICK_WINDOW_DAYS + LATENESS_DAYS, why=_VISITS),
-        Topic(name="impressions", kept_days=CLICK_WINDOW_DAYS + LATENESS_DAYS, why=_VISITS),
+        Topic(name="clicks", kept_days=CLICKS_KEPT_DAYS, why=_VISITS),
+        Topic(name="impressions", kept_days=CLICK_WINDOW_DAYS + LATENESS_DAYS, why=_SEEN),
         Topic(name="pixels", kept_days=CORRECTION_WINDOW_DAYS + LATENESS_DAYS, why=_STATEMENTS),
         Topic(name="postbacks", kept_days=CORRECTION_WINDOW_DAYS + LATENESS_DAYS, why=_STATEMENTS),
-        Topic(name="adjustments", kept_days=CORRECTION_WINDOW_DAYS + LATENESS_DAYS, why=_STATEMENTS),
+        Topic(
+            name="adjustments",
+            kept_days=2 * (CORRECTION_WINDOW_DAYS + LATENESS_DAYS),
+            why="twice as long as other statements, and few: what they alone began is remembered so long",
+        ),
         Topic(
             name="conversions",
             compact=True,

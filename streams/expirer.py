@@ -123,7 +123,13 @@ class Piece:
             self._given_up = layout.numbered_key(born_ms, bundle) + b"\x00"
 
     def _person(self, born_ms: int, bundle: Bundle, header: Header, before_ms: int) -> None:
-        """Of a person each case goes when it is over; of its orders it is remembered when they began."""
+        """Of a person each case goes when it is over; of its orders it is remembered when they began.
+
+        While it waits to be decided all stays: what came meanwhile may belong to what stands.
+        """
+        if header.awaits:
+            self._look_again(born_ms, bundle, header, self._time_ms)
+            return
         gone = persons.gone(self._state, bundle, before_ms)
         self._drop(gone.entries)
         for number, first_ms in gone.orders.items():
@@ -131,15 +137,17 @@ class Piece:
             self.changes.headers[memory] = Header(0, 0, 0, first_ms)
             self.changes.births.append((first_ms, memory))
         if gone.next_ms:
-            self.changes.unborn.append((born_ms, bundle))
-            self.changes.births.append((gone.next_ms, bundle))
             left = header.statements - gone.statements
-            self.changes.headers[bundle] = msgspec.structs.replace(
-                header, statements=left, born_ms=gone.next_ms
-            )
+            self._look_again(born_ms, bundle, msgspec.structs.replace(header, statements=left), gone.next_ms)
         else:
             self.changes.headers[bundle] = Header(header.facts, 0, 0, born_ms)
         self._given_up = layout.numbered_key(born_ms, bundle) + b"\x00"
+
+    def _look_again(self, born_ms: int, bundle: Bundle, header: Header, next_ms: int) -> None:
+        """As if it had been born then."""
+        self.changes.unborn.append((born_ms, bundle))
+        self.changes.births.append((next_ms, bundle))
+        self.changes.headers[bundle] = msgspec.structs.replace(header, born_ms=next_ms)
 
     def _memories(self) -> None:
         after = self._done.ends.get(_BIRTHS, b"\x00")

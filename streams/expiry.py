@@ -7,7 +7,9 @@
    nothing back.
 3. A partition's time is the least clock of its topics, leaving out those that are read to their end; where
    all are, the greatest. So a topic that is read ahead of another expires nothing that the other needs.
-4. A visit is kept for the longest window that an offer may have and the allowance for late arrivals.
+4. A visit is kept for the longest window that an offer may have and twice the allowance for late arrivals:
+   it counts for what is received one allowance after its window (rules.credit), which may come by another
+   one later. What waits to be decided holds its visits longer.
 5. Statements, and all that was made of them, are kept together for the correction window and the allowance,
    from the moment when the first of them was received.
 6. A statement that was received after the correction window, or comes when the others are no longer kept, is
@@ -20,18 +22,18 @@ from typing import Final, NamedTuple
 
 from schemas import times
 from schemas.topics import (
-    CLICK_WINDOW_DAYS,
+    CLICKS_KEPT_DAYS,
     CORRECTION_WINDOW_DAYS,
     DAY_MS,
+    IMPRESSIONS_KEPT_DAYS,
     LATENESS_DAYS,
-    VIEW_WINDOW_DAYS,
 )
 from streams.rules.credit import span
 
 CORRECTION_MS: Final = CORRECTION_WINDOW_DAYS * DAY_MS
 KEPT_MS: Final = {
-    "clicks": (CLICK_WINDOW_DAYS + LATENESS_DAYS) * DAY_MS,
-    "impressions": (VIEW_WINDOW_DAYS + LATENESS_DAYS) * DAY_MS,
+    "clicks": CLICKS_KEPT_DAYS * DAY_MS,
+    "impressions": IMPRESSIONS_KEPT_DAYS * DAY_MS,
     **dict.fromkeys(
         ("pixels", "postbacks", "adjustments"), (CORRECTION_WINDOW_DAYS + LATENESS_DAYS) * DAY_MS
     ),

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from proof.expected import book, buyers, credit, network
 from proof.expected.book import Catalogs
 from proof.expected.conversion import Told, conversion
-from proof.expected.identity import Goes, Group, limited
+from proof.expected.identity import CORRECTED_MS, Goes, Group, limited
 from proof.expected.merge import stated_offer
 from proof.expected.permission import forbidden, trust
-from proof.expected.words import UNRESOLVED, Expected, Heard, Statement, Visit
+from proof.expected.words import UNRESOLVED, Expected, Heard, Statement, Visit, age
 from schemas.durations import to_ms
 
 RANDOM = "0"  # as good as any random ID, where no name is asked for
@@ -25,10 +25,16 @@ def expect(
     """The conversions. The ID's first letter tells its kind."""
     found: list[Expected] = []
     for order, said in orders(transaction_id, statements).items():
-        heard = [
-            _heard(transaction_id, credit.kept(visits, said), one, catalogs)
-            for one in in_time(transaction_id, said)
-        ]
+        counting = in_time(transaction_id, said)
+        reports = [one for one in counting if one.is_report]
+        if not reports:
+            continue
+        shared = transaction_id[0] in {AFFILIATES, PERSONS}
+        last_ms = min(one.received_ms for one in said) + CORRECTED_MS
+        known = [one for one in visits if transaction_id[0] == PERSONS or one.received_ms <= last_ms]
+        kept = credit.kept(known, [] if shared else reports)
+        first = _heard(kept, min(reports, key=age), reports, catalogs, None, shared=shared)
+        heard = [_heard(kept, one, reports, catalogs, first.about, shared=shared) for one in counting]
         for same in _alike(heard):
             found += _conversions(Told(transaction_id, order, catalogs), limited(same))
     return found
@@ -51,15 +57,23 @@ def in_time(transaction_id: str, said: Sequence[Statement]) -> list[Statement]:
     return network.once_said(kept)
 
 
-def _heard(transaction_id: str, visits: Sequence[Visit], said: Statement, catalogs: Catalogs) -> Heard:
-    shared = transaction_id[0] in {AFFILIATES, PERSONS}
-    click, view = credit.candidates(visits, said, shared=shared)
+def _heard(
+    visits: Sequence[Visit],
+    said: Statement,
+    reports: Sequence[Statement],
+    catalogs: Catalogs,
+    first: Visit | None,
+    *,
+    shared: bool,
+) -> Heard:
+    """first: what the first report is about, by which the network's names of goals are understood."""
+    click, view = credit.candidates(visits, said, reports, shared=shared)
     about = click or view
     return Heard(
         said=said,
         about=about,
         visit=credit.credited(catalogs, click, view, said),
-        goal_id=_goal_id(said, about, catalogs),
+        goal_id=_goal_id(said, about if said.is_report else first, catalogs),
         trust=trust(catalogs, about, said),
         forbidden=forbidden(catalogs, about, said),
     )

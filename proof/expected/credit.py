@@ -12,11 +12,11 @@ LONGEST_MS = {"click": 30 * DAY_MS, "impression": DAY_MS}  # shared identifiers:
 LATE_MS = 7 * DAY_MS  # how much longer a visit is kept that nothing was stated about
 
 
-def kept(visits: Iterable[Visit], said: Sequence[Statement]) -> list[Visit]:
-    """Each receipt once, and what was still there when something was first stated."""
-    born_ms = min((one.received_ms for one in said), default=0)
+def kept(visits: Iterable[Visit], reports: Sequence[Statement]) -> list[Visit]:
+    """Each receipt once; a random identifier's, of what may still count when something was first reported."""
+    first_ms = min((one.received_ms for one in reports), default=0)
     once = {visit.receipt: visit for visit in visits}.values()
-    return [one for one in once if one.received_ms >= born_ms - LONGEST_MS[one.kind] - LATE_MS]
+    return [one for one in once if one.received_ms >= first_ms - LONGEST_MS[one.kind] - LATE_MS]
 
 
 def own(visits: Iterable[Visit], kind: str, said: Statement) -> Visit | None:
@@ -26,14 +26,25 @@ def own(visits: Iterable[Visit], kind: str, said: Statement) -> Visit | None:
     return before[-1] if before else alike[0] if alike else None
 
 
-def last_before(visits: Iterable[Visit], kind: str, said: Statement) -> Visit | None:
-    """A shared identifier's: the last before the statement."""
+def last_before(
+    visits: Iterable[Visit], kind: str, said: Statement, reports: Iterable[Statement]
+) -> Visit | None:
+    """A shared identifier's: the last before the statement.
+
+    What was said long after it happened takes what was kept when it came, or what another report took before.
+    """
     near = [
         one
         for one in visits
         if one.kind == kind and -GRACE_MS <= said.occurred_ms - one.occurred_ms <= LONGEST_MS[kind]
     ]
-    return max(near, key=lambda one: (one.occurred_ms, one.receipt), default=None)
+    kept = [one for one in near if said.received_ms - one.occurred_ms <= LONGEST_MS[kind] + LATE_MS]
+    taken = [last_before(visits, kind, other, []) for other in reports]
+    return max(kept or [one for one in near if one in taken], key=_at, default=None)
+
+
+def _at(visit: Visit) -> tuple[int, str]:
+    return visit.occurred_ms, visit.receipt
 
 
 def _when(visit: Visit) -> tuple[int, Age]:
@@ -41,11 +52,11 @@ def _when(visit: Visit) -> tuple[int, Age]:
 
 
 def candidates(
-    visits: Sequence[Visit], said: Statement, *, shared: bool
+    visits: Sequence[Visit], said: Statement, reports: Sequence[Statement], *, shared: bool
 ) -> tuple[Visit | None, Visit | None]:
     """The click and the impression that the statement may be due to."""
     if shared:
-        return last_before(visits, "click", said), last_before(visits, "impression", said)
+        return last_before(visits, "click", said, reports), last_before(visits, "impression", said, reports)
     return own(visits, "click", said), own(visits, "impression", said)
 
 

@@ -59,6 +59,11 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     by: str = ""
     why: str = ""
 
+    @property
+    def is_report(self) -> bool:
+        """Whether it may make a conversion: an observation, or what the network creates."""
+        return self.kind != "adjustment" or self.action == "create"
+
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True):
     """A conversion that must stand.
@@ -128,7 +133,7 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_report(self) -> bool:
         """Whether it may make a conversion: an observation, or what the network creates."""
-        return self.said.kind != "adjustment" or self.said.action == "create"
+        return self.said.is_report
 
 
 def age(one: Statement | Visit) -> Age:

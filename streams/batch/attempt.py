@@ -18,7 +18,7 @@ from streams import expiry
 from streams.batch import lateness, renamed, reversals
 from streams.batch.arrival import Arrival
 from streams.batch.known import Known, Sent
-from streams.batch.reading import Carried, Reading, carried, may_count
+from streams.batch.reading import Carried, Reading, carried
 from streams.batch.refusals import Refusals
 from streams.batch.renamed import Renames
 from streams.batch.sending import Sending, Verdict
@@ -69,10 +69,10 @@ class Attempts:
         known = [*stored, *(each.fact for each in kept)]
         told = carried(sent.cases.values(), self._known.state.path)
         earlier: Verdict | None = None
+        whole = self._whole(bundle, header, known, told.visits)
         if lost := _lost(header, known, told):
             self.lacking.append(f"transaction {bundle.transaction_id}, statement {lost}")
-            return self._set_aside(bundle, header, layout.LACKING, again=again)
-        whole = self._whole(bundle, header, known, told.visits)
+            return self._set_aside(bundle, header, layout.LACKING, whole, again=again)
         try:
             verdict = self._decide(whole)
             if header.told == layout.RESTORED:
@@ -86,12 +86,12 @@ class Attempts:
                 found, verdict, sent.notices, renames.inherited, doubtful=header.told != layout.ALL_TOLD
             )
         except CatalogMissing as missing:
-            return self._set_aside(bundle, header, missing.version, again=again)
+            return self._set_aside(bundle, header, missing.version, whole, again=again)
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001  a bug may raise anything; alarm, and quarantine
             self._alarm(bundle, header, error, kept)
-            return self._set_aside(bundle, header, layout.MENDED, again=again)
+            return self._set_aside(bundle, header, layout.MENDED, whole, again=again)
         if verdict.late:
             self._tell_late(verdict.late, whole, kept, every=bool(header.awaits))
         version = self._sending.decided(bundle, _number(whole), header.facts, verdict, sent.cases)
@@ -112,7 +112,7 @@ class Attempts:
         timely = [fact for fact in known if not lateness.late_by(header, fact)]
         if is_shared(bundle.transaction_id):
             timely += self._known.reading.candidates(timely)
-        timely = [fact for fact in timely if may_count(fact, header.born_ms)]
+        timely = [fact for fact in timely if not lateness.outlived(header, fact)]
         known_here = {fact.receipt_id for fact in timely}  # and as it was received: no case says it better
         return timely + [visit for visit in carried if visit.receipt_id not in known_here]
 
@@ -134,9 +134,8 @@ class Attempts:
         known_here = {fact.receipt_id for fact in before}
         before += [visit for visit in visits if visit.receipt_id not in known_here]
         with contextlib.suppress(CatalogMissing):  # then nobody was told
-            return (
-                self._decide([fact for fact in before if may_count(fact, header.born_ms)]) if before else None
-            )
+            counting = [fact for fact in before if not lateness.outlived(header, fact)]
+            return self._decide(counting) if counting else None
         return None
 
     def _told_in_all(self, bundle: Bundle, sent: Sent, renames: Renames) -> dict[str, bytes]:
@@ -191,8 +190,16 @@ class Attempts:
             if fact.receipt_id in late.keys() - told.keys():
                 self._refusals.refuse_late_fact(fact, late[fact.receipt_id])
 
-    def _set_aside(self, bundle: Bundle, header: Header, awaits: int, *, again: bool) -> Header:
+    def _set_aside(
+        self, bundle: Bundle, header: Header, awaits: int, whole: Iterable[AnyFact], *, again: bool
+    ) -> Header:
+        """It waits, and keeps by itself the visits that it may need: they may expire meanwhile."""
         self._changes.waiting.append((awaits, bundle))
+        self._changes.held += [
+            layout.held(facts.TOPIC_OF[type(fact)], fact, facts.encode(fact), bundle)
+            for fact in whole
+            if isinstance(fact, Click | Impression)
+        ]
         if again:
             self._sending.again(bundle, *self._known.sent(bundle))
         return msgspec.structs.replace(header, awaits=awaits)

@@ -213,7 +213,7 @@ class Batch:
             grown = self._restored(bundle, grown, [*stored, *(each.fact for each in kept)])
         else:
             sent = self._known.sent(bundle) if known else Sent({}, {})
-            if is_persons(bundle.transaction_id):
+            if is_persons(bundle.transaction_id) and not header.awaits:
                 sent, stored = persons.live(sent, stored, self._state.path, self._time_ms)
             grown = self._attempts.decided(bundle, grown, stored, kept, sent, again=again)
             self._lateness.show(header, grown, stored)

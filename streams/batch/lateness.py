@@ -77,6 +77,13 @@ def late_by(header: Header, fact: AnyFact) -> str:
     return expiry.too_late(times.to_ms(fact.received_at), header.born_ms, header.born_ms)
 
 
+def outlived(header: Header, fact: AnyFact) -> bool:
+    """Whether a visit came after the bundle's correction: that may be gone when it reaches Kafka."""
+    if isinstance(fact, Statement) or is_persons(fact.transaction_id):
+        return False
+    return times.to_ms(fact.received_at) > header.born_ms + expiry.CORRECTION_MS
+
+
 def _order(each: Arrival) -> str:
     """The order number that it states, if it states one."""
     return each.statement.conversion_unique_id if each.statement else ""

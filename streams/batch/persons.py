@@ -33,6 +33,7 @@ class Begun(msgspec.Struct):
 class Standing(msgspec.Struct):
     """A case as it was last sent, as far as it matters here."""
 
+    decided_at: str
     conversions: tuple[Begun, ...] = ()
 
     @property
@@ -42,8 +43,9 @@ class Standing(msgspec.Struct):
 
     @property
     def last_ms(self) -> int:
-        """When the last of its conversions began; 0 where it has none."""
-        return max((times.to_ms(each.received_at) for each in self.conversions), default=0)
+        """When the last of its conversions began; where it has none, when that was found."""
+        began = (times.to_ms(each.received_at) for each in self.conversions)
+        return max(began, default=0) or times.to_ms(self.decided_at)
 
 
 _standing: Final = msgspec.json.Decoder(Standing).decode

@@ -5,8 +5,6 @@
 3. With an identifier that many clicks share, for each statement the visits that it may be credited to: the
    last click and the last impression before it (streams.rules.credit).
 4. The visits inside the bundle's cases as they were last sent: they may have expired since.
-5. No visit that was received longer before the bundle's first statement than visits are kept: whether it
-   is still there rests on when others expired.
 
 Deciding from these gives what deciding from all facts would.
 """
@@ -18,10 +16,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from schemas import times
 from schemas.decisions import Status
 from schemas.facts import AnyFact, Click, Impression, Statement
-from streams import expiry
 from streams.rules import credit
 from streams.state import damage, layout
 from streams.state.bundles import Bundle, is_shared
@@ -121,8 +117,8 @@ class Reading:
         return list(found.values())
 
     def _last(self, kind: bytes, made: Statement) -> AnyVisit | None:
-        window_ms, made_ms = _WINDOWS[kind], times.to_ms(made.occurred_at)
-        since_ms, until_ms = made_ms - window_ms, made_ms + credit.GRACE_MS
+        window_ms = _WINDOWS[kind]
+        since_ms, until_ms = credit.between(made, window_ms)
         self._stored = self._stored or self._state.visits()
         known = self._stored.last(made.transaction_id, kind, since_ms, until_ms)
         stored = None if known is None else self._decode(*known)
@@ -153,11 +149,3 @@ def named(cases: Iterable[Emitted], path: Path) -> set[str]:
     found = [damage.read(path, _named.decode, case.record) for case in cases]
     receipts = {receipt for case in found for each in case.conversions for receipt in each.receipts}
     return receipts | {visit.receipt_id for case in found for visit in case.visits}
-
-
-def may_count(fact: AnyFact, born_ms: int) -> bool:
-    """Whether a fact may take part in deciding what was born then: rule 5."""
-    if not isinstance(fact, Click | Impression):
-        return True
-    kept_ms = expiry.KEPT_MS["clicks" if isinstance(fact, Click) else "impressions"]
-    return times.to_ms(fact.received_at) >= born_ms - kept_ms

@@ -103,10 +103,11 @@ def _as_sent(
 def _as_decided(verdict: Verdict, names: Collection[str], facts: Sequence[AnyFact]) -> list[Was]:
     """These conversions as fewer facts give them."""
     statements, transaction_id = _statements(facts), facts[0].transaction_id
+    visits = [visit for judging in verdict.visits.values() for visit in judging]
     return [
         Was(former, 0)
         for goal_id, case in verdict.cases.items()
-        for former in _formers(transaction_id, goal_id, case, verdict.visits.get(goal_id, ()), statements)
+        for former in _formers(transaction_id, goal_id, case, visits, statements)
         if former.conversion.conversion_id in names
     ]
 

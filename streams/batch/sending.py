@@ -11,6 +11,7 @@ from schemas.facts import Click, GoalId, Impression, TransactionId
 from schemas.wire import decoded
 from service.kafka import Outgoing
 from streams.rules.former import Former
+from streams.rules.merge import in_order
 from streams.rules.names import persons_case_number
 from streams.state import layout
 from streams.state.bundles import Bundle, is_persons, place_of
@@ -28,7 +29,7 @@ class Verdict(Protocol):
     @property
     def cases(self) -> Mapping[int, tuple[Conversion, ...]]: ...  # noqa: D102  see there
     @property
-    def visits(self) -> Mapping[int, tuple[Click | Impression, ...]]: ...  # noqa: D102  see there
+    def visits(self) -> Mapping[str, Sequence[Click | Impression]]: ...  # noqa: D102  see there
     @property
     def notices(self) -> Sequence[Notice]: ...  # noqa: D102  see there
     @property
@@ -195,11 +196,13 @@ def _emptied(place: Place, known: Emitted | None) -> Case:
 def _cases(bundle: Bundle, number: str, verdict: Verdict) -> dict[Place, Case]:
     """The cases without version and time: their content. A person's are apart, by what each is credited to.
 
-    So what is over stays as it stands, while the same person buys again.
+    So what is over stays as it stands, while the same person buys again. Each carries the visits by which
+    its observations are judged; where all is decided together, by which any of them is.
     """
     if not is_persons(bundle.transaction_id):
+        visits = _in_order(verdict.visits.values())
         return {
-            (bundle, goal): _case((bundle, goal), number, found, verdict.visits.get(goal, ()))
+            (bundle, goal): _case((bundle, goal), number, found, visits)
             for goal, found in verdict.cases.items()
         }
     parts: dict[Place, tuple[str, list[Conversion]]] = {}
@@ -209,9 +212,19 @@ def _cases(bundle: Bundle, number: str, verdict: Verdict) -> dict[Place, Case]:
             place = place_of(bundle.transaction_id, own), goal
             parts.setdefault(place, (own, []))[1].append(each)
     return {
-        place: _case(place, own, found, [v for v in verdict.visits.get(place[1], ()) if v.receipt_id == own])
+        place: _case(place, own, found, _in_order(_visits(verdict, found)))
         for place, (own, found) in parts.items()
     }
+
+
+def _visits(verdict: Verdict, conversions: Sequence[Conversion]) -> Iterable[Sequence[Click | Impression]]:
+    """Those by which the observations of these conversions are judged."""
+    return (verdict.visits.get(receipt, ()) for one in conversions for receipt in one.receipts)
+
+
+def _in_order(some: Iterable[Sequence[Click | Impression]]) -> Sequence[Click | Impression]:
+    """Each once, in the order of receipt."""
+    return in_order({visit.receipt_id: visit for visits in some for visit in visits}.values())
 
 
 def _case(

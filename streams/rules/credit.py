@@ -10,7 +10,7 @@ from schemas import times
 from schemas.catalog import Offer
 from schemas.facts import AnyFact, Click, Impression, Statement
 from schemas.reasons import Reason
-from schemas.topics import CLICK_WINDOW_DAYS, DAY_MS, VIEW_WINDOW_DAYS
+from schemas.topics import CLICK_WINDOW_DAYS, DAY_MS, LATENESS_DAYS, VIEW_WINDOW_DAYS
 from streams.rules.merge import AnyStatement
 
 UNITS_MS: Final = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000), ("ms", 1))
@@ -18,6 +18,7 @@ UNITS_MS: Final = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1
 GRACE_MS: Final = 5_000  # clocks of two collectors differ: a click so long after a conversion was before it
 CLICK_MS: Final = CLICK_WINDOW_DAYS * DAY_MS  # the longest windows that an offer may have
 VIEW_MS: Final = VIEW_WINDOW_DAYS * DAY_MS
+ALLOWED_MS: Final = LATENESS_DAYS * DAY_MS  # so long after its window a visit counts for what is received
 
 _AVisit = TypeVar("_AVisit", bound=Click | Impression)
 Moment = tuple[int, str]
@@ -30,6 +31,11 @@ class Visits(msgspec.Struct, frozen=True):
 
     click: Click | None
     impression: Impression | None
+
+    @property
+    def both(self) -> list[Click | Impression]:
+        """Those that there are."""
+        return [visit for visit in (self.click, self.impression) if visit]
 
     @property
     def own(self) -> Click | Impression | None:
@@ -53,14 +59,22 @@ class OwnVisits(msgspec.Struct, frozen=True):
 
 
 class SharedVisits(msgspec.Struct, frozen=True):
-    """The visits under an identifier that many may have, by their moments."""
+    """The visits under an identifier that many may have, by their moments.
 
-    clicks: tuple[Click, ...]
-    impressions: tuple[Impression, ...]
+    taken: those that what was received in time after them takes; they count for what comes later, too.
+    """
+
+    clicks: Sequence[Click]
+    impressions: Sequence[Impression]
+    taken_clicks: Sequence[Click] = ()
+    taken_impressions: Sequence[Impression] = ()
 
     def of(self, made: AnyStatement) -> Visits:
         """The last click and the last impression before this statement."""
-        return Visits(last(self.clicks, made, CLICK_MS), last(self.impressions, made, VIEW_MS))
+        return Visits(
+            last(self.clicks, made, CLICK_MS) or _last_taken(self.taken_clicks, made, CLICK_MS),
+            last(self.impressions, made, VIEW_MS) or _last_taken(self.taken_impressions, made, VIEW_MS),
+        )
 
 
 class Credit(msgspec.Struct, frozen=True):
@@ -79,14 +93,54 @@ class Credit(msgspec.Struct, frozen=True):
 
 
 def visits_of(
-    clicks: Sequence[Click], impressions: Sequence[Impression], *, is_shared: bool
+    clicks: Sequence[Click],
+    impressions: Sequence[Impression],
+    observations: Sequence[AnyStatement],
+    *,
+    is_shared: bool,
 ) -> Visits | OwnVisits | SharedVisits:
-    """The transaction's visits, which come in the order of receipt."""
+    """The transaction's visits that may count, all of which come in the order of receipt.
+
+    Longer than its window and ALLOWED_MS after it was received a visit counts only for what another
+    observation took it for before: which of the others are still kept rests on how far topics were read.
+    """
     if is_shared:
-        return SharedVisits(tuple(sorted(clicks, key=moment)), tuple(sorted(impressions, key=moment)))
+        return _shared(sorted(clicks, key=moment), sorted(impressions, key=moment), observations)
+    if observations:
+        received_ms = times.to_ms(observations[0].received_at)
+        clicks = _counting(clicks, received_ms - CLICK_MS - ALLOWED_MS)
+        impressions = _counting(impressions, received_ms - VIEW_MS - ALLOWED_MS)
     if len(clicks) > 1 or len(impressions) > 1:
         return OwnVisits(sorted(clicks, key=_occurred), sorted(impressions, key=_occurred))
     return Visits(clicks[0] if clicks else None, impressions[0] if impressions else None)
+
+
+def _shared(
+    clicks: Sequence[Click], impressions: Sequence[Impression], observations: Sequence[AnyStatement]
+) -> SharedVisits:
+    if not any(_is_belated(made) for made in observations):  # as nearly always
+        return SharedVisits(clicks, impressions)
+    return SharedVisits(
+        clicks,
+        impressions,
+        _taken(clicks, observations, CLICK_MS),
+        _taken(impressions, observations, VIEW_MS),
+    )
+
+
+def _is_belated(made: Statement) -> bool:
+    return times.to_ms(made.received_at) - times.to_ms(made.occurred_at) > ALLOWED_MS
+
+
+def _taken(
+    visits: Sequence[_AVisit], observations: Sequence[AnyStatement], window_ms: int
+) -> Sequence[_AVisit]:
+    found = {id(visit): visit for made in observations if (visit := last(visits, made, window_ms))}
+    return sorted(found.values(), key=moment)
+
+
+def _counting(visits: Sequence[_AVisit], since_ms: int) -> Sequence[_AVisit]:
+    return [visit for visit in visits if times.to_ms(visit.received_at) >= since_ms]
 
 
 def _occurred(fact: AnyFact) -> str:
@@ -104,11 +158,31 @@ def moment(visit: Click | Impression) -> Moment:
     return times.to_ms(visit.occurred_at), visit.receipt_id
 
 
+def between(made: Statement, window_ms: int) -> tuple[int, int]:
+    """When a visit under a shared identifier was that counts for the statement: from, and to.
+
+    None of longer than its window and ALLOWED_MS before that was received: not all of those are kept.
+    """
+    made_ms, received_ms = times.to_ms(made.occurred_at), times.to_ms(made.received_at)
+    return max(made_ms, received_ms - ALLOWED_MS) - window_ms, made_ms + GRACE_MS
+
+
 def last(visits: Sequence[_AVisit], made: Statement, window_ms: int) -> _AVisit | None:
     """Of visits by their moments the last before the statement, with GRACE_MS, and not longer before it."""
+    return _last_between(visits, *between(made, window_ms))
+
+
+def _last_taken(visits: Sequence[_AVisit], made: Statement, window_ms: int) -> _AVisit | None:
+    """The same, however long ago the visit was received."""
+    if not visits:
+        return None
     made_ms = times.to_ms(made.occurred_at)
-    before = bisect_right(visits, (made_ms + GRACE_MS + 1, ""), key=moment)
-    if not before or moment(visits[before - 1])[0] < made_ms - window_ms:
+    return _last_between(visits, made_ms - window_ms, made_ms + GRACE_MS)
+
+
+def _last_between(visits: Sequence[_AVisit], since_ms: int, until_ms: int) -> _AVisit | None:
+    before = bisect_right(visits, (until_ms + 1, ""), key=moment)
+    if not before or moment(visits[before - 1])[0] < since_ms:
         return None
     return visits[before - 1]
 

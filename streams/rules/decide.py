@@ -35,7 +35,7 @@ from streams.rules.conversion import Case, Row, conversion_of
 from streams.rules.episodes import Share
 from streams.rules.former import Former, told_as
 from streams.rules.grouping import UNKNOWN_GOAL, Group, group, take_back, unclear, undone
-from streams.rules.merge import AnyStatement, in_order, makes, within_limit
+from streams.rules.merge import AnyStatement, makes, within_limit
 from streams.rules.permission import Objection
 from streams.rules.transaction import CatalogMissing, Setting, Transaction, transaction_of
 
@@ -45,14 +45,15 @@ __all__ = ["CatalogMissing", "Decision", "decide_transaction"]
 class Decision(msgspec.Struct, frozen=True):
     """What a transaction's facts give.
 
-    cases: by goal its conversions; visits: by goal those that they are credited to.
+    cases: by goal its conversions. visits: by receipt of each observation the click and the impression by
+        which it is judged. They are sent with the cases, and so are known when they are no longer kept.
     notices: version and decided_at are the worker's to fill in.
     late: by receipt, why a statement of a person came too late to correct anything.
     history: the catalogs that it was decided by.
     """
 
     cases: dict[int, tuple[Conversion, ...]]
-    visits: dict[int, tuple[Click | Impression, ...]]
+    visits: dict[str, list[Click | Impression]]
     notices: list[Notice]
     late: dict[str, str]
     history: History
@@ -66,12 +67,14 @@ def decide_transaction(facts: Sequence[AnyFact], history: History) -> Decision:
     """All conversions of one transaction; CatalogMissing where a version is lacking that a rule reads."""
     transaction = transaction_of(facts, history)
     decision = Decision({}, {}, [], {}, history)
-    if any(map(makes, transaction.statements)):
+    if transaction.observations:
+        decision.visits.update(transaction.judging())
         for goal_id, statements in transaction.by_goal().items():
             rows = []
             for alike in _apart(statements):
                 rows += _decide(transaction, goal_id, alike, decision.late)
-            _add(decision, goal_id, rows)
+            if rows or any(decision.visits.get(one.receipt_id) for one in statements):
+                _add(decision, goal_id, rows)
     return decision
 
 
@@ -190,12 +193,6 @@ def _conversions(
 
 
 def _add(decision: Decision, goal_id: int, rows: Sequence[Row]) -> None:
-    if not rows:
-        return
-    credited: dict[str, Click | Impression] = {}
     for row in rows:
         decision.notices.extend(row.notices)
-        if row.visit:
-            credited[row.visit.receipt_id] = row.visit
     decision.cases[goal_id] = tuple([row.conversion for row in rows])
-    decision.visits[goal_id] = tuple(in_order(credited.values()))

@@ -10,7 +10,7 @@ from schemas.catalog_versions import History
 from schemas.facts import GOAL_UNRESOLVED, AnyFact, Click, Impression, Statement
 from schemas.transaction_id import Kind, kind
 from streams.rules.credit import Credit, OwnVisits, SharedVisits, Visits, credit, visits_of
-from streams.rules.merge import AnyStatement, in_order, rank, said
+from streams.rules.merge import AnyStatement, in_order, makes, rank, said
 from streams.rules.permission import Objection, objection
 
 NO_CATALOG: Final = Catalog()  # of version 0: an edge accepted the fact before it knew any catalog
@@ -46,12 +46,14 @@ class Transaction(msgspec.Struct, frozen=True):
     """What all cases of a transaction share. statements: in the order of receipt.
 
     is_shared: whether many clicks may have its identifier; is_persons: whether that is derived from a person.
+    observations: those of the statements that may make a conversion.
     """
 
     transaction_id: str
     is_shared: bool
     is_persons: bool
     visits: Visits | OwnVisits | SharedVisits
+    observations: Sequence[AnyStatement]
     statements: Sequence[AnyStatement]
     history: History
 
@@ -64,8 +66,12 @@ class Transaction(msgspec.Struct, frozen=True):
         return dict(sorted(found.items())) if len(found) > 1 else found
 
     def _resolved(self, statement: AnyStatement) -> int:
-        """A name that the edge could not resolve means a goal of the visit's offer."""
-        offer = self.offer(self.own(statement), statement)
+        """A name that the edge could not resolve means a goal of the visit's offer.
+
+        The network's word waits for its conversion, longer than the click before it is kept: so it is the
+        offer of what was observed.
+        """
+        offer = self.offer(self.own(statement if makes(statement) else self.observations[0]), statement)
         found = offer.resolve_goal(statement.goal) if offer else None
         return GOAL_UNRESOLVED if found is None else found
 
@@ -94,6 +100,10 @@ class Transaction(msgspec.Struct, frozen=True):
         if offer is None or offer.advertiser_id in made.proven_for:
             return made
         return msgspec.structs.replace(made, proven_by="", proven_for=())
+
+    def judging(self) -> dict[str, list[Click | Impression]]:
+        """By the receipt of each observation, the visits by which it is judged."""
+        return {one.receipt_id: self.visits.of(one).both for one in self.observations}
 
     def credit(self, made: AnyStatement) -> Credit | None:
         """The visit that a conversion made by this statement is credited to."""
@@ -169,8 +179,9 @@ def transaction_of(facts: Sequence[AnyFact], history: History) -> Transaction:
     whose = kind(transaction_id)
     is_persons = whose is Kind.DERIVED
     is_shared = is_persons or whose is Kind.AFFILIATE
-    visits = visits_of(clicks, impressions, is_shared=is_shared)
-    return Transaction(transaction_id, is_shared, is_persons, visits, statements, history)
+    observations = [one for one in statements if makes(one)]
+    visits = visits_of(clicks, impressions, observations, is_shared=is_shared)
+    return Transaction(transaction_id, is_shared, is_persons, visits, observations, statements, history)
 
 
 def version_of(visit: Click | Impression | None, statement: AnyStatement) -> int:

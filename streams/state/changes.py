@@ -13,7 +13,8 @@ from streams.state.layout import Emitted, Expired, Header, Position, Stored
 class Changes(msgspec.Struct):
     """What is written whole or not at all, what is dropped first.
 
-    facts: each new one. outbox: what is then to be sent, in this order.
+    facts: each new one. held: key and value of visits that are kept with a bundle.
+    outbox: what is then to be sent, in this order.
     resumed, waiting: what no longer waits for a catalog version, then what waits from now on.
     times: (occurred_ms, bundle) of statements under shared identifiers.
     unborn, births: (born_ms, bundle) that is no longer so, then that is so from now on.
@@ -21,6 +22,7 @@ class Changes(msgspec.Struct):
     """
 
     facts: list[Stored] = []
+    held: list[tuple[bytes, bytes]] = []
     headers: dict[Bundle, Header] = {}
     cases: dict[tuple[Bundle, int], Emitted] = {}
     notices: dict[tuple[Bundle, str], bytes] = {}
@@ -50,6 +52,8 @@ def keys_out(changes: Changes) -> Iterable[tuple[str, bytes]]:
 
 def entries_in(changes: Changes) -> Iterable[tuple[str, bytes, bytes]]:
     """Family, key and value of each entry that comes, but for facts, positions and the outbox."""
+    for key, value in changes.held:
+        yield "facts", key, value
     for bundle, header in changes.headers.items():
         yield "headers", layout.header_key(bundle), layout.pack(header)
     for case, emitted in changes.cases.items():

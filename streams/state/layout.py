@@ -208,6 +208,12 @@ def stored(topic: str, fact: AnyFact, value: bytes, seen_key: bytes) -> Stored:
     return Stored(lies_in, key, _TOPIC_BYTES[topic] + value, seen_key, digest(value) + key)
 
 
+def held(topic: str, visit: AnyFact, value: bytes, bundle: Bundle) -> tuple[bytes, bytes]:
+    """Key and value of a visit that is kept among a bundle's statements, as long as these are."""
+    key = statements_start(bundle) + moment(visit.occurred_at) + visit.receipt_id.encode()
+    return key, _TOPIC_BYTES[topic] + value
+
+
 def split_fact(stored: bytes) -> tuple[str, bytes]:
     """Topic and record of a stored fact."""
     return _TOPICS[stored[0]], stored[1:]

@@ -28,6 +28,7 @@ MAY_ALSO = {
     "proof/churn.py": {"streams"},
     "proof/agreement.py": {"streams"},
     "proof/batched.py": {"streams"},
+    "proof/aging.py": {"streams"},
     "proof/deciding.py": {"streams"},
     "proof/catalog_costs.py": {"ingest"},
 }

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import TypeVar
 
@@ -15,6 +15,7 @@ from schemas.transaction_id import Keyring
 from service.kafka import Outgoing, Record
 from streams.rules.decide import CatalogMissing
 from streams.rules.former import Former
+from streams.rules.merge import order
 
 NOON_MS = times.to_ms("2026-11-23T12:00:00.000Z")
 EPOCH = "0000000000000000000test"
@@ -25,7 +26,7 @@ _Kind = TypeVar("_Kind", Click, Pixel, Postback)
 
 class Verdict(msgspec.Struct):
     cases: dict[int, tuple[Conversion, ...]]
-    visits: dict[int, tuple[Click, ...]]
+    visits: dict[str, list[Click]]
     notices: list[Notice]
     late: dict[str, str] = {}
 
@@ -47,7 +48,13 @@ def decide(known: Sequence[AnyFact], newest_catalog: int = 1) -> Verdict:
         goal: (_conversion(goal, clicks, said),) for goal, said in stated.items() if not _taken_back(said)
     }
     notices = [_notice(known[0], each) for found in cases.values() for each in found if clicks]
-    return Verdict(cases, {goal: tuple(clicks[-1:]) for goal in cases}, notices)
+    return Verdict(cases, {one.receipt_id: clicks[-1:] for said in stated.values() for one in said}, notices)
+
+
+def judging(some: Iterable[Sequence[Click | Impression]]) -> tuple[Click | Impression, ...]:
+    """What a case carries of the visits by which its observations are judged."""
+    found = {visit.receipt_id: visit for visits in some for visit in visits}
+    return tuple(sorted(found.values(), key=order))
 
 
 def _taken_back(said: list[Statement]) -> bool:

@@ -21,20 +21,20 @@ import roundtrip
 from schemas import decisions, facts, times
 from schemas.catalog_versions import CatalogVersion, encode_version, record_key
 from schemas.decisions import Case, Quarantine
-from schemas.facts import AnyFact, Click, Impression, Pixel, Postback, Statement
+from schemas.facts import AnyFact, Statement
 from schemas.reasons import Reason
 from schemas.topics import DAY_MS
 from schemas.transaction_id import Kind, kind, time_ms
 from service.kafka import Outgoing, Record
 from streams.batch.batch import Batch
 from streams.batch.placement import partitions_of, sorted_out
-from streams.rules.decide import CatalogMissing, Decision, decide_transaction
+from streams.rules.decide import CatalogMissing, decide_transaction
 from streams.state.layout import KINDS
 from streams.state.store import Store
 from tests.streams import facts_of_a_shop as shop
 from tests.streams import spoiled
 from tests.streams.installation import Installation, JoinerProcess
-from tests.streams.joining import NOON_MS, content, last_cases, quarantines
+from tests.streams.joining import NOON_MS, content, judging, last_cases, quarantines
 from tests.streams.spoiled import PARTITIONS
 
 HISTORY = shop.history()
@@ -95,19 +95,17 @@ def _said_ms(fact: AnyFact) -> int:
     return max(times.to_ms(fact.received_at), time_ms(fact.transaction_id) if is_random else -(2**62))
 
 
-_KEPT_DAYS = {Click: 37, Impression: 8, Pixel: 9**9, Postback: 9**9}
-
-
 def cases_of(good: dict[str, list[AnyFact]]) -> tuple[Cases, set[str]]:
     """What must stand in the end, and the transactions that wait for a catalog, of which nothing is said."""
     cases: Cases = {}
     waiting = set()
     for name, known in good.items():
-        stated = [_said_ms(fact) for fact in known if isinstance(fact, Statement)]
-        first = min(stated, default=0)
-        read = [fact for fact in known if _said_ms(fact) >= first - _KEPT_DAYS[type(fact)] * DAY_MS]
+        first = min((_said_ms(fact) for fact in known if isinstance(fact, Statement)), default=0)
+        read = [
+            fact for fact in known if isinstance(fact, Statement) or _said_ms(fact) - first <= 120 * DAY_MS
+        ]
         try:
-            decided = decide_transaction(read, HISTORY) if stated else Decision({}, {}, [], {}, HISTORY)
+            decided = decide_transaction(read, HISTORY)
         except CatalogMissing:
             waiting.add(name)
             continue
@@ -118,7 +116,7 @@ def cases_of(good: dict[str, list[AnyFact]]) -> tuple[Cases, set[str]]:
                 version=0,
                 decided_at="",
                 conversions=conversions,
-                visits=decided.visits[goal],
+                visits=judging(decided.visits.values()),
             )
             cases[name, goal] = content(case)
     return cases, waiting
@@ -256,6 +254,8 @@ def is_case(record: Record) -> bool:
         moments += [one for visit in case.visits for one in (visit.received_at, visit.occurred_at)]
         for each in moments:
             times.to_ms(each)
+        for visit in case.visits:
+            facts.check(visit)
     except (msgspec.DecodeError, ValueError):
         return False
     return record.key == decisions.case_key(case.transaction_id, case.goal_id, case.number)

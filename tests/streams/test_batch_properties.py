@@ -16,12 +16,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas import facts, times
+from schemas import facts
 from schemas.decisions import Case, Conversion
 from schemas.facts import AnyFact, Statement
 from service.kafka import Outgoing, Record
 from streams.batch.batch import Batch
-from streams.batch.reading import may_count
 from streams.rules.decide import decide_transaction
 from streams.state import layout
 from streams.state.bundles import case_number
@@ -42,7 +41,7 @@ from tests.streams.facts_of_a_shop import (
     postback,
     with_goal,
 )
-from tests.streams.joining import NOON_MS, content
+from tests.streams.joining import NOON_MS, content, judging
 
 RANDOM, DERIVED, AFFILIATE = "06cv" + "0" * 28, "d" + "0" * 31, "a" + "0" * 31
 HISTORY = history(CATALOG, with_goal(LEAD, repeat="once"))
@@ -100,16 +99,16 @@ def expected(known: Iterable[AnyFact]) -> dict[Key, Case]:
             visits[fact.transaction_id].append(fact)
     found = {}
     for (name, number), statements in stated.items():
-        born_ms = min(times.to_ms(each.received_at) for each in statements)
-        counting = [each for each in visits[name] if may_count(each, born_ms)]
-        decision = decide_transaction([*counting, *statements], HISTORY)
+        decision = decide_transaction([*visits[name], *statements], HISTORY)
         for goal, conversions in decision.cases.items():
             for own, some in _apart(name, number, conversions).items():
-                credited = {each.click_receipt_id for each in some}
+                receipts = [receipt for each in some for receipt in each.receipts]
+                judged = [decision.visits.get(receipt, []) for receipt in receipts]
+                by = judged if name == DERIVED else decision.visits.values()
                 found[name, goal, own] = Case(
                     transaction_id=name, goal_id=goal, number=own, version=0,
                     decided_at="1970-01-01T00:00:00.000Z", conversions=tuple(some),
-                    visits=tuple(each for each in decision.visits[goal] if each.receipt_id in credited),
+                    visits=judging(by),
                 )  # fmt: skip
     return found
 

@@ -115,7 +115,7 @@ def test_4_7_before_its_click_a_conversion_waits_without_affiliate_money_or_noti
     assert (found.status, found.reason) == ("pending", Reason.AWAITING_CLICK)
     assert (found.affiliate_id, found.payout, found.payout_nominal, found.credited_by) == (0, 0, 0, "")
     assert (found.clicked_at, found.sale_amount) == (None, 50)
-    assert (decision.visits, decision.notices) == ({0: ()}, [])
+    assert (decision.visits, decision.notices) == ({postback(2).receipt_id: []}, [])
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_4_9_it_is_credited_when_the_click_arrives():
     found = decide(early, click(9, 0, received_at=at(20 * DAY)))
     (only,) = found.cases[0]
     assert (only.status, only.affiliate_id, only.payout) == ("approved", 42, 4)
-    assert [visit.receipt_id for visit in found.visits[0]] == ["06cv0000000000000000000-9"]
+    assert [visit.receipt_id for visit in found.visits[early.receipt_id]] == ["06cv0000000000000000000-9"]
 
 
 def test_4_10_without_any_observation_there_is_no_case():

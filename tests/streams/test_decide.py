@@ -54,7 +54,7 @@ def test_an_edge_that_knew_no_catalog_delays_nothing():
 
 def test_a_repeated_part_of_a_case_shows_its_visit_once():
     decision = decide(click(), *(postback(n, n * DAY, conversion_unique_id=f"A{n}") for n in (2, 3)))
-    assert decision.visits == {0: (click(),)}
+    assert decision.visits == {postback(n, 0).receipt_id: [click()] for n in (2, 3)}
 
 
 def test_a_case_survives_the_wire():
@@ -67,7 +67,7 @@ def test_a_case_survives_the_wire():
         version=1,
         decided_at=at(0),
         conversions=decision.cases[0],
-        visits=decision.visits[0],
+        visits=(click(aff_sub="s"),),
     )
     assert decisions.decode("conversions", decisions.encode(case)) == case
 

@@ -70,10 +70,10 @@ def entries(state: Partition) -> int:
 def test_each_kind_leaves_when_its_own_time_is_over(state: Partition):
     absorbed(state, shop.impression(1, 0), shop.click(2, 0))
     day = (shop.CLICKED_MS - NOON_MS) / DAY
-    assert expired(state, day + 8) == Gone()
-    assert expired(state, day + 8.01) == Gone(impressions=1)
-    assert expired(state, day + 37) == Gone()
-    assert expired(state, day + 37.01) == Gone(clicks=1)
+    assert expired(state, day + 15) == Gone()
+    assert expired(state, day + 15.01) == Gone(impressions=1)
+    assert expired(state, day + 44) == Gone()
+    assert expired(state, day + 44.01) == Gone(clicks=1)
     assert entries(state) == 0
 
 
@@ -146,7 +146,7 @@ def test_bundles_of_which_nothing_is_left_are_passed_in_bounded_pieces(
 
 def test_a_visit_that_was_credited_lives_on_inside_its_case(state: Partition):
     absorbed(state, click(), postback())
-    assert expired(state, 38).clicks == 1
+    assert expired(state, 45).clicks == 1
     (case,) = cases(absorbed(state, postback(sequence=3, **at(100))))
     assert [each.status for each in case.conversions] == ["approved"]
     assert case.visits == (click(),)
@@ -241,7 +241,7 @@ def test_what_a_wrong_clock_received_changes_nothing_for_the_others(state: Parti
     ahead = {"received_at": IN_2099, "occurred_at": IN_2099}
     absorbed(state, click("t1", 1), click("t2", 2, **ahead), click("t3", 3, **at(-10)))
     assert expired(state, 20) == Gone()
-    assert expired(state, 36.9) == Gone(clicks=1)
+    assert expired(state, 43.9) == Gone(clicks=1)
     (case,) = cases(absorbed(state, postback("t1", 4, **at(29))))
     assert case.visits == (click("t1", 1),)
 
@@ -293,9 +293,9 @@ def test_expiry_at_any_moments_changes_no_final_row_of_what_comes_in_time(
 
 def test_emptied_ranges_are_compacted(state: Partition, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(expirer, "RECLAIM_AFTER", 50)
-    absorbed(state, *(click(f"t{n}", n) for n in range(1, 100)), click("t100", 100, **at(38)))
+    absorbed(state, *(click(f"t{n}", n) for n in range(1, 100)), click("t100", 100, **at(45)))
     state._family["seen"].flush()
-    assert expired(state, 38).clicks == 99
+    assert expired(state, 45).clicks == 99
     assert state._family["seen"].property_int_value("rocksdb.estimate-num-keys") == 1
 
 

@@ -64,7 +64,7 @@ def facts_of(joiner: Joiner, transaction: str = "t1") -> int:
 
 async def test_what_is_too_old_leaves_also_where_nothing_new_comes(joiner: Joiner):
     await joiner.handle(fetched(click_of(0, 0)))
-    await joiner.handle(fetched(statement_of(38, 0, "t2")))
+    await joiner.handle(fetched(statement_of(45, 0, "t2")))
     assert facts_of(joiner) == 1
     await joiner.expire()
     assert (facts_of(joiner), facts_of(joiner, "t2")) == (0, 1)
@@ -73,7 +73,7 @@ async def test_what_is_too_old_leaves_also_where_nothing_new_comes(joiner: Joine
 async def test_a_topic_that_is_not_read_to_its_end_holds_time_back(tmp_path: Path):
     joiner = await started(Rig(tmp_path), clicks=2)
     await joiner.handle(fetched(click_of(0, 0), log_end=2))
-    await joiner.handle(fetched(statement_of(38, 0, "t2")))
+    await joiner.handle(fetched(statement_of(45, 0, "t2")))
     await joiner.expire()
     assert facts_of(joiner) == 1
     await joiner.handle(fetched(click_of(1, 1, "t3")))
@@ -85,7 +85,7 @@ async def test_a_topic_that_is_not_read_to_its_end_holds_time_back(tmp_path: Pat
 async def test_so_does_one_that_was_never_read(tmp_path: Path, topic: str):
     joiner = await started(Rig(tmp_path), **{topic: 1})
     await joiner.handle(fetched(click_of(0, 0)))
-    await joiner.handle(fetched(click_of(38, 1)))
+    await joiner.handle(fetched(click_of(45, 1)))
     await joiner.expire()
     assert facts_of(joiner) == 2
 
@@ -119,7 +119,7 @@ async def test_a_statement_after_expiry_is_in_quarantine_and_changes_no_row(tmp_
 
 
 async def test_a_visit_older_than_what_is_kept_does_not_enter(joiner: Joiner):
-    await joiner.handle(fetched(click_of(38, 0)))
+    await joiner.handle(fetched(click_of(45, 0)))
     await joiner.expire()
     await joiner.handle(fetched(click_of(0, 1, "t2")))
     assert facts_of(joiner, "t2") == 0
@@ -129,7 +129,7 @@ async def test_clocks_outlive_a_restart(tmp_path: Path):
     rig = Rig(tmp_path)
     joiner = await started(rig)
     await joiner.handle(fetched(click_of(0, 0)))
-    await joiner.handle(fetched(statement_of(38, 0, "t2")))
+    await joiner.handle(fetched(statement_of(45, 0, "t2")))
     await joiner.close()
     again = await started(rig, clicks=1, postbacks=1)
     await again.expire()

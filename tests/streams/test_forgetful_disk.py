@@ -113,8 +113,8 @@ async def test_whatever_a_joiner_writes_is_synced(tmp_path: Path) -> None:
     assert await written(joiner.handle(fetch(record(click())))) == [True]
     rig.decide = partial(decide, newest_catalog=2)
     assert await written(joiner.resume()) == [True]
-    later = times.from_ms(NOON_MS + 40 * DAY_MS)
-    old = record(click("t2", 3, received_at=later), 1)._replace(timestamp_ms=NOON_MS + 40 * DAY_MS)
+    later = times.from_ms(NOON_MS + 45 * DAY_MS)
+    old = record(click("t2", 3, received_at=later), 1)._replace(timestamp_ms=NOON_MS + 45 * DAY_MS)
     assert await written(joiner.handle(fetch(old))) == [True]
     assert await written(joiner.expire()) == [True]
     assert not state.seen([layout.seen_key("clicks", click())])[0]
@@ -175,7 +175,8 @@ def filled(directory: Path) -> Partition:
 def brought(state: Partition) -> Changes:
     """Something of everything that a write may hold."""
     batch = Batch(state, decide, NOON_MS)
-    batch.absorb([record(click()), record(postback()), record(postback("t2", 3, catalog_version=2))])
+    waits = click("t2", 8), postback("t2", 3, catalog_version=2)
+    batch.absorb([record(each) for each in (click(), postback(), *waits)])
     batch.move({"clicks": Position(1, "log"), "postbacks": Position(1, "log")})
     changes = batch.changes
     gone = layout.fact_key("clicks", click("t0", 9))

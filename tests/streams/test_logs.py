@@ -116,8 +116,8 @@ def test_what_a_new_state_lacks_is_told_where_it_may_be_younger_than_what_is_kep
     (line,) = gone({}, 50, aged(36))
     day = times.from_ms(NOON_MS + 4 * DAY_MS)
     expected = f"the first 50 records are gone from Kafka; the oldest left is of {day}, a state holds"
-    assert line == f"clicks/0: {expected} those of 37 days"
-    assert gone({}, 50, aged(38)) == [], "what is gone was too old"
+    assert line == f"clicks/0: {expected} those of 44 days"
+    assert gone({}, 50, aged(45)) == [], "what is gone was too old"
     assert gone({}, 0, aged(1)) == [], "nothing is gone"
     assert gone({}, 50) == ["clicks/0: all 100 records are gone from Kafka"]
 
@@ -164,9 +164,9 @@ async def test_such_a_joiner_ends_and_says_so(rig: Rig):
     [
         ({}, ""),
         ({"retention.ms": "-1"}, ""),
-        ({"retention.ms": str(38 * DAY_MS)}, ""),
+        ({"retention.ms": str(45 * DAY_MS)}, ""),
         ({"max.message.bytes": "9999999"}, ""),
-        ({"retention.ms": str(7 * DAY_MS)}, "topic clicks has retention.ms 604800000, not 3196800000"),
+        ({"retention.ms": str(7 * DAY_MS)}, "topic clicks has retention.ms 604800000, not 3801600000"),
         ({"retention.bytes": "1000"}, "topic clicks has retention.bytes 1000, not -1"),
         ({"cleanup.policy": "compact"}, "topic clicks has cleanup.policy compact, not delete"),
     ],

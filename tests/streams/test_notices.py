@@ -66,7 +66,7 @@ def test_8_3_of_no_test_no_duplicate_and_nothing_that_awaits_its_click():
     assert told(postback(2), adjustment(3, status="approved"), **every) == []
     facts = (click(), *(postback(n, conversion_unique_id=f"A{n}") for n in (2, 3)))
     assert [notice.status for notice in told(*facts, **every)] == ["approved"]
-    assert [notice.status for notice in told(click(), postback(2, 40 * DAY), **every)] == ["rejected"]
+    assert [notice.status for notice in told(click(), postback(2, 36 * DAY), **every)] == ["rejected"]
 
 
 def test_8_4_a_notices_key_is_of_conversion_subscription_and_status():

@@ -57,7 +57,7 @@ def test_7_1_then_not_even_the_network_decides(word: str):
 def test_7_2_the_networks_word_overrides_every_other():
     for facts in (
         [click(), postback(2, offer_id=8)],
-        [click(), postback(2, 90 * DAY)],
+        [click(), postback(2, 36 * DAY)],
         [click(), postback(2, status="cancelled")],
         [click(is_bot=True), postback(2)],
     ):
