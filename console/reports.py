@@ -274,7 +274,7 @@ def _listed(report: Report, narrow: str) -> str:
 SELECT {", ".join(report.columns)}
 FROM {report.source}
 WHERE {_between(report.moment)}{narrow}
-ORDER BY {report.moment}, {report.columns[1]}, {report.columns[2]}
+ORDER BY {report.moment}, {report.columns[1]}, {report.columns[2]}, conversion_id
 LIMIT {{rows:UInt64}}"""  # noqa: S608  names of ours; values are parameters
 
 

@@ -49,6 +49,14 @@ def test_the_same_name_twice_means_either_value() -> None:
     assert asking.parameters["where0"] == [1, 2]
 
 
+@pytest.mark.parametrize("name", [name for name, one in reports.REPORTS.items() if not one.by])
+def test_a_list_says_the_same_in_the_same_order_each_time(name: str) -> None:
+    """A click may have several conversions: without a last word their order was another each time."""
+    sql = reports.query(report.checked(Asked(name=name), NOW)).sql
+    (order,) = [line for line in sql.splitlines() if line.startswith("ORDER BY")]
+    assert order.endswith(", conversion_id")
+
+
 def test_the_listing_names_every_report() -> None:
     listed = report.listing()
     assert all(name in listed for name in reports.REPORTS)
