@@ -95,7 +95,7 @@ class Installation:
         self.processes: list[JoinerProcess] = []
 
     def migrate(self) -> "Installation":
-        with Admin(self.settings) as admin:
+        with Admin(self.settings, DEADLINE_S) as admin:
             admin.ensure_topics(
                 TopicSpec(each.name, 1 if each.single else PARTITIONS, 1, each.config)
                 for each in TOPICS.values()
@@ -138,7 +138,7 @@ class Installation:
         )
 
     def read(self, topic: str) -> list[Record]:
-        with Admin(self.settings) as admin:
+        with Admin(self.settings, DEADLINE_S) as admin:
             ends = admin.end_offsets([topic])
         return [
             record
@@ -157,7 +157,7 @@ class Installation:
         return {key: content(case) for key, case in last_cases(self.sent("conversions")).items()}
 
     def committed_all(self) -> bool:
-        with Admin(self.settings) as admin:
+        with Admin(self.settings, DEADLINE_S) as admin:
             ends = admin.end_offsets(READ)
             committed = admin.committed(GROUP)
         return all(committed.get(each, (0, ""))[0] == end for each, end in ends.items())
