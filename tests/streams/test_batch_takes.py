@@ -105,6 +105,23 @@ def test_of_more_visits_under_a_random_id_than_are_read_the_first_count(
     assert case.conversions[0].click_receipt_id == click(sequence=2).receipt_id
 
 
+def test_one_that_only_another_time_was_decided_at_is_ours(state: Partition):
+    (right,) = only_cases(absorbed(state, postback())[0])
+    sent, tally = taken(state, [others(right, decided_at="2026-11-24T00:00:00.000Z")])
+    assert (sent, tally.foreign, waiting(state)) == ([], 0, [])
+
+
+def test_what_others_sent_of_an_unknown_transaction_tells_when_it_was_born(fresh: Callable[[], Partition]):
+    """By the first of its conversions, and by the first case that tells of it."""
+    knows, lacks = fresh(), fresh()
+    sent = only_cases(absorbed(knows, postback(), postback(sequence=9, goal_id=3))[0])
+    (both, later_one) = sent
+    joined = cases(sent)[0].conversions + cases(sent)[1].conversions
+    taken(lacks, [others(both, conversions=joined)])
+    taken(lacks, [later_one])
+    assert lacks.headers([T1])[0].born_ms == NOON_MS + 2_000
+
+
 @pytest.mark.parametrize("higher", [0, 3])
 def test_what_another_sent_is_taken_back_where_the_facts_say_otherwise(state: Partition, higher: int):
     (right,) = only_cases(absorbed(state, click(), postback())[0])

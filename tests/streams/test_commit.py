@@ -51,6 +51,12 @@ def test_a_new_assignment_commits_where_it_starts_also_before_what_was_committed
     assert made.due(BOTH) == {CLICKS: 20, PIXELS: 0}
 
 
+def test_where_an_assignment_starts_is_uncommitted_from_its_beginning():
+    made = point([4.0])
+    made.begin({CLICKS: 20})
+    assert made.behind_since == 4.0
+
+
 def test_what_was_taken_away_is_forgotten():
     made = point()
     made.handle({CLICKS: 3})
