@@ -13,7 +13,7 @@ from schemas import facts
 from schemas.reasons import Reason
 from schemas.topics import FACTS
 from schemas.transaction_id import Keyring
-from service.errors import Problem, RecordsRefused, Unavailable, Unreachable
+from service.errors import Problem, RecordsRefused, Unavailable
 from service.settings import Settings
 from streams import outbox
 from streams.joiner import Joiner
@@ -314,19 +314,6 @@ async def test_nor_does_what_waits_then_end_the_process_when_it_is_tried(
     await asyncio.wait_for(joiner.handle(fetch(record(postback()))), 60)
     assert await asyncio.wait_for(joiner.resume(), 60) == 0
     assert rig.failures == []
-
-
-async def test_a_kafka_that_is_away_at_an_assignment_is_waited_for(rig: Rig):
-    answers = [Unreachable("no"), Unreachable("no")]
-
-    def read(_: Settings) -> Logs:
-        if answers:
-            raise answers.pop()
-        return LOGS
-
-    joiner = rig.joiner()
-    joiner.ties._read = read
-    assert await joiner.start_at(ASSIGNED) is not None
 
 
 KNOWN = Position(40, "cluster:clicks")
