@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from deploy.terminal import say
-from proof import agreement, batched, invented, replayed
+from proof import aging, agreement, batched, invented, replayed
 from proof.invented import CROWDED, History
 from proof.reached import ENOUGH, Reached
 from service.errors import Usage
@@ -19,6 +19,7 @@ from service.progress import Progress
 SHOWN: Final = 3  # disagreements that are told whole
 MOST_SHOWN: Final = 300  # characters of a difference
 OF_BATCH: Final = 20  # of so many histories one goes through the batch, too
+OF_AGED: Final = 100  # of so many one is played over most of a year, too
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,11 +45,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if missing:
         say(f"never came up: {', '.join(missing)}")
     batch = min(given.histories, max(given.histories // OF_BATCH, batched.TOGETHER))
-    say(f"{batch} of them through the batch and a state, in any order, cut, repeated, restarted, restored:")
-    for history, lines in through_batch(given.seed, batch):
-        disagreements += 1
-        if disagreements <= SHOWN:
-            _tell(history, lines, of_batch=True)
+    aged = min(given.histories, max(given.histories // OF_AGED, aging.TOGETHER))
+    for count, how, through in (
+        (batch, "the batch and a state, in any order, cut, repeated, restarted, restored", through_batch),
+        (aged, f"most of a year, in {aging.ORDERS} orders, while what is too old leaves", through_age),
+    ):
+        say(f"{count} of them through {how}:")
+        for history, lines in through(given.seed, count):
+            disagreements += 1
+            if disagreements <= SHOWN:
+                _tell(history, lines, of_batch=True)
     say(f"{disagreements} disagreements, {len(missing)} never came up")
     return 1 if disagreements or missing else 0
 
@@ -89,6 +95,18 @@ def through_batch(seed: int, count: int) -> Iterator[tuple[History, list[str]]]:
             numbers = range(start, min(start + batched.TOGETHER, count))
             histories = [invented.history(f"{seed}/{number}") for number in numbers]
             yield from batched.disagreements(histories, f"{seed}/{start}")
+            progress.show(numbers[-1] + 1)
+
+
+def through_age(seed: int, count: int) -> Iterator[tuple[History, list[str]]]:
+    """The same of what stands when all has come and has aged, in several orders of arrival."""
+    with Progress("aged", count) as progress:
+        for start in range(0, count, aging.TOGETHER):
+            numbers = range(start, min(start + aging.TOGETHER, count))
+            histories = [invented.history(f"{seed}/{number}") for number in numbers]
+            yield from aging.disagreements(
+                [each for each in histories if len(each.facts) <= CROWDED], f"{seed}/{start}"
+            )
             progress.show(numbers[-1] + 1)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proof import agreement, batched, invented, readings, replayed
+from proof import aging, agreement, batched, invented, readings, replayed
 from proof.reached import ENOUGH, Reached
 from tests.chance import tries
 
@@ -19,6 +19,10 @@ def test_decide_and_the_naive_reading_agree_and_everything_was_reached() -> None
 
 def test_so_do_the_batch_and_the_naive_reading_in_any_order_cut_repeated_restarted_and_restored() -> None:
     assert [lines for _, lines in readings.through_batch(SEED, tries(4 * batched.TOGETHER))] == []
+
+
+def test_so_they_do_over_most_of_a_year_in_any_order_within_the_lateness_bound_while_all_expires() -> None:
+    assert [lines for _, lines in readings.through_age(SEED, tries(4 * aging.TOGETHER))] == []
 
 
 def test_a_history_is_written_and_read_again() -> None:
