@@ -68,12 +68,8 @@ def _meant(shares: Sequence[Share], word: Heard) -> list[int]:
         return [i for i in every if word.said.number in {one.said.number for one in shares[i].said}]
     if len(shares) == 1:
         return [0]
-    return [
-        i
-        for i in every
-        if _first(shares[i].said).age < word.age
-        and word.said.received_ms <= _born_ms(shares[i].said) + CORRECTED_MS
-    ]
+    live = [i for i in every if word.said.received_ms <= _born_ms(shares[i].said) + CORRECTED_MS]
+    return live if len(live) == 1 else [i for i in live if _first(shares[i].said).age < word.age]
 
 
 def _first(share: Iterable[Heard]) -> Heard:

@@ -112,12 +112,16 @@ def _homes(statements: Sequence[AnyStatement], names: Mapping[str, Name]) -> dic
 
 
 def _meant(began: Sequence[Share], numbered: Mapping[str, Share], one: Adjustment) -> list[Share]:
-    """What the network may mean: its number's share, the only one, or those begun before it."""
+    """What the network may mean: its number's share, the only one, or those begun before it.
+
+    One of so long ago that nothing corrects it is not counted: it may have expired.
+    """
     if one.conversion_unique_id:
         return [numbered[one.conversion_unique_id]] if one.conversion_unique_id in numbered else []
     if len(began) == 1:
         return [*began]
-    return [share for share in began if order(share.first) < order(one) and not _is_late(share, one)]
+    live = [share for share in began if not _is_late(share, one)]
+    return live if len(live) == 1 else [share for share in live if order(share.first) < order(one)]
 
 
 def _is_late(share: Share, one: AnyStatement) -> bool:
