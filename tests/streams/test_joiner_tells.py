@@ -72,11 +72,11 @@ async def test_the_metrics_move(rig: Rig):
     assert (number(joiner, "partitions"), number(joiner, "positions")) == (2.0, 3.0)
     assert number(joiner, "decided", "_count") == 2.0
     assert 0.0 < number(joiner, "decided", "_sum") < 3_600.0
-    old = click("t3", 4, received_at=times.from_ms(NOON_MS + 40 * DAY_MS))
-    await joiner.handle(fetch(record(old, 1)._replace(timestamp_ms=NOON_MS + 40 * DAY_MS)))
+    old = click("t3", 4, received_at=times.from_ms(NOON_MS + 45 * DAY_MS))
+    await joiner.handle(fetch(record(old, 1)._replace(timestamp_ms=NOON_MS + 45 * DAY_MS)))
     await joiner.expire()
     assert number(joiner, "_gone", "_total") == 1.0
-    assert number(joiner, "times") == NOON_MS / 1000 + 40 * 86_400
+    assert number(joiner, "times") == NOON_MS / 1000 + 45 * 86_400
     await joiner.close()
     assert number(joiner, "partitions") == 0.0
 

@@ -181,7 +181,7 @@ def test_8_10_who_has_a_conversion_no_more_is_told_by_what_it_was():
         transaction_id=facts[0].transaction_id,
         goal_id=0,
         conversion=decision.cases[0][0],
-        visit=decision.visits[0][0],
+        visit=facts[0],
         statements=facts[1:],
     )
     assert decision.told_as(former, "approved") == decision.notices

@@ -104,10 +104,10 @@ def test_what_was_emptied_is_compacted_once_it_is_much(state: Partition, monkeyp
         reclaim(kind)
 
     state.reclaim = noted  # type: ignore[method-assign]
-    absorbed(state, *(click(f"t{n}", n) for n in range(1, 100)), click("t100", 100, **at(38)))
+    absorbed(state, *(click(f"t{n}", n) for n in range(1, 100)), click("t100", 100, **at(45)))
     state._family["seen"].flush()
     taker = Expirer()
-    taker.take(state, NOON_MS + 38 * DAY_MS)
+    taker.take(state, NOON_MS + 45 * DAY_MS)
     for _ in range(2):
         taker.reclaim(state)
     assert compacted == [layout.CLICK]
@@ -137,9 +137,9 @@ def test_a_statement_is_known_as_long_as_its_bundle_is_kept(state: Partition):
 
 def test_how_many_facts_took_part_is_not_forgotten_with_them(state: Partition):
     absorbed(state, *(click(sequence=n) for n in range(5)), postback(sequence=9))
-    expired(state, 40)
+    expired(state, 45)
     assert len(state.facts("t1")) == 1
-    absorbed(state, postback(sequence=10, **at(41)), day=41)
+    absorbed(state, postback(sequence=10, **at(46)), day=46)
     assert state.headers([T1])[0].facts == 7
 
 
