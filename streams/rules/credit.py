@@ -53,6 +53,11 @@ class OwnVisits(msgspec.Struct, frozen=True):
     clicks: Sequence[Click]
     impressions: Sequence[Impression]
 
+    @property
+    def every(self) -> list[Click | Impression]:
+        """All of them."""
+        return [*self.clicks, *self.impressions]
+
     def of(self, made: AnyStatement) -> Visits:
         """The last of each before this statement; where all come after it, as clocks have it, the first."""
         return Visits(_own(self.clicks, made), _own(self.impressions, made))

@@ -13,6 +13,7 @@ from streams.rules.credit import Credit, OwnVisits, SharedVisits, Visits, credit
 from streams.rules.merge import AnyStatement, in_order, makes, rank, said
 from streams.rules.permission import Objection, objection
 
+MAX_CARRIED: Final = 100  # visits of a random ID, which has one or two: a case has to fit into a record
 NO_CATALOG: Final = Catalog()  # of version 0: an edge accepted the fact before it knew any catalog
 
 
@@ -102,7 +103,12 @@ class Transaction(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(made, proven_by="", proven_for=())
 
     def judging(self) -> dict[str, list[Click | Impression]]:
-        """By the receipt of each observation, the visits by which it is judged."""
+        """By the receipt of each observation, the visits by which it is judged.
+
+        Of several under one random ID all: each may be the last before what is stated later.
+        """
+        if isinstance(self.visits, OwnVisits) and len(self.visits.every) <= MAX_CARRIED:
+            return {one.receipt_id: self.visits.every for one in self.observations}
         return {one.receipt_id: self.visits.of(one).both for one in self.observations}
 
     def credit(self, made: AnyStatement) -> Credit | None:

@@ -43,6 +43,12 @@ HISTORIES: dict[str, Sequence[AnyFact]] = {
         postback(4, 15 * DAY),
         adjustment(5, 45 * DAY, status="approved"),
     ],
+    "a second click under one ID, before what is stated months later": [
+        click(1),
+        postback(2, 1),
+        click(3, 35 * DAY, affiliate_id=43),
+        pixel(4, 79 * DAY, goal_id=5),
+    ],
     "a click too long ago beside an impression": [
         click(1),
         impression(2, 33 * DAY),
