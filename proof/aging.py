@@ -2,7 +2,7 @@
 
 Each fact reaches the log between 0 and 7 days after it was received. What is too old leaves the state
 whenever it may, or later; the state is closed and opened, or lost and filled again from what the topics then
-still hold; a catalog may be missing for months. In the end the cases are as if all had been known at once.
+still hold; a catalog may come as late as a fact. In the end the cases are as if all had been known at once.
 """
 
 import random
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 TOGETHER: Final = 20  # histories whose facts are mixed
 SPREAD_MS: Final = 200 * DAY  # over which they begin
-CATALOG_MS: Final = 100 * DAY  # how long after the first of them the second catalog comes at the latest
 LATEST_MS: Final = LATENESS_DAYS * DAY
 LATE_MS: Final = (0, 0, 1, DAY, 3 * DAY, LATEST_MS - 1, LATEST_MS)
 ORDERS: Final = 4  # on time, all as late as may be, and by chance
@@ -38,8 +37,8 @@ Arrival = tuple[int, AnyFact]
 def disagreements(histories: Sequence[History], seed: str) -> Iterator[tuple[History, list[str]]]:
     """Those that an order of arrival gives other cases than they must have, and how."""
     chance = random.Random(seed)
-    known_ms = START_MS + chance.choice([-DAY * 365, chance.randrange(CATALOG_MS)])
     moved = [_moved(each, chance.randrange(SPREAD_MS)) for each in histories]
+    known_ms = _asked_ms(moved) + chance.choice([-1, chance.randrange(LATEST_MS)])
     lines: dict[str, list[str]] = {each.identifier: [] for each in moved}
     wanted = {each.identifier: naive(each) for each in moved}
     for number in range(ORDERS):
@@ -51,6 +50,12 @@ def disagreements(histories: Sequence[History], seed: str) -> Iterator[tuple[His
     for each in moved:
         if lines[each.identifier]:
             yield each, lines[each.identifier]
+
+
+def _asked_ms(histories: Sequence[History]) -> int:
+    """When a fact first names the second catalog."""
+    named = (fact for each in histories for fact in each.facts if fact.catalog_version > 1)
+    return min((times.to_ms(fact.received_at) for fact in named), default=START_MS)
 
 
 def _moved(history: History, by_ms: int) -> History:

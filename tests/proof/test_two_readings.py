@@ -22,7 +22,9 @@ def test_so_do_the_batch_and_the_naive_reading_in_any_order_cut_repeated_restart
 
 
 def test_so_they_do_over_most_of_a_year_in_any_order_within_the_lateness_bound_while_all_expires() -> None:
-    assert [lines for _, lines in readings.through_age(SEED, tries(4 * aging.TOGETHER))] == []
+    """Not of persons, of which docs/joiner.md says where it does not hold."""
+    count = tries(8 * aging.TOGETHER)
+    assert [lines for _, lines in readings.through_age(SEED, count, persons=False)] == []
 
 
 def test_a_history_is_written_and_read_again() -> None:
