@@ -19,6 +19,7 @@ from proof.invented import DAY, START_MS, History
 from schemas import facts, times
 from schemas.facts import AnyFact
 from schemas.topics import LATENESS_DAYS, TOPICS
+from streams import expiry
 from streams.batch.batch import Batch
 from streams.expirer import Expirer
 
@@ -35,9 +36,16 @@ Arrival = tuple[int, AnyFact]
 
 
 def disagreements(histories: Sequence[History], seed: str) -> Iterator[tuple[History, list[str]]]:
-    """Those that an order of arrival gives other cases than they must have, and how."""
+    """Those that an order of arrival gives other cases than they must have, and how.
+
+    Not of those that are longer than it is remembered that there was something: then it begins anew.
+    """
     chance = random.Random(seed)
-    moved = [_moved(each, chance.randrange(SPREAD_MS)) for each in histories]
+    moved = [
+        _moved(each, chance.randrange(SPREAD_MS))
+        for each in histories
+        if _length_ms(each) < expiry.REMEMBERED_MS - LATEST_MS
+    ]
     known_ms = _asked_ms(moved) + chance.choice([-1, chance.randrange(LATEST_MS)])
     lines: dict[str, list[str]] = {each.identifier: [] for each in moved}
     wanted = {each.identifier: naive(each) for each in moved}
@@ -50,6 +58,12 @@ def disagreements(histories: Sequence[History], seed: str) -> Iterator[tuple[His
     for each in moved:
         if lines[each.identifier]:
             yield each, lines[each.identifier]
+
+
+def _length_ms(history: History) -> int:
+    """From the first to the last that was received."""
+    received = [times.to_ms(fact.received_at) for fact in history.facts]
+    return max(received) - min(received)
 
 
 def _asked_ms(histories: Sequence[History]) -> int:

@@ -13,9 +13,9 @@ from deploy.terminal import say
 from proof import aging, agreement, batched, invented, replayed
 from proof.invented import CROWDED, History
 from proof.reached import ENOUGH, Reached
+from schemas.transaction_id import Kind, kind
 from service.errors import Usage
 from service.progress import Progress
-from streams.state.bundles import is_persons
 
 SHOWN: Final = 3  # disagreements that are told whole
 MOST_SHOWN: Final = 300  # characters of a difference
@@ -113,7 +113,7 @@ def through_age(seed: int, count: int, *, persons: bool = True) -> Iterator[tupl
         for start in range(0, count, aging.TOGETHER):
             numbers = range(start, min(start + aging.TOGETHER, count))
             histories = [invented.history(f"{seed}/{number}") for number in numbers]
-            some = [each for each in histories if persons or not is_persons(each.identifier)]
+            some = [each for each in histories if persons or kind(each.identifier) is not Kind.DERIVED]
             yield from aging.disagreements(
                 [each for each in some if len(each.facts) <= CROWDED], f"{seed}/{start}"
             )
