@@ -204,7 +204,7 @@ def test_what_is_too_old_expires_and_wrong_clocks_change_nothing_for_the_others(
         return {"received_at": moment, "occurred_at": moment}
 
     in_2099 = "2099-01-01T00:00:00.000Z"
-    usual = [click("old", 10, **at(-38)), click("kept", 11, **at(-36))]
+    usual = [click("old", 10, **at(-45)), click("kept", 11, **at(-36))]
     today = [click(f"t{number}", 100 + number, **at(0)) for number in range(40)]  # in each partition some
     odd = [
         click("ahead", 13, received_at=in_2099, occurred_at=in_2099),
