@@ -98,7 +98,10 @@ class Attempts:
         newest = max((case.version for case in sent.cases.values()), default=0)
         perhaps = back.perhaps + reversals.come_back(told.conversions, newest, verdict.notices, sent.notices)
         due = [*back.reversals, *verdict.notices]
-        self._sending.told(bundle, version, due, self._told_in_all(bundle, sent, renames), perhaps)
+        so_far = self._told_in_all(bundle, sent, renames)
+        for name in renamed.come_apart(verdict.cases, told.conversions, sent.notices):
+            del so_far[name]
+        self._sending.told(bundle, version, due, so_far, perhaps)
         if again:
             same = {place: case for place, case in sent.cases.items() if place not in self._changes.cases}
             self._sending.again(bundle, same, sent.notices)

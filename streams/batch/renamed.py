@@ -15,7 +15,8 @@ import msgspec
 
 from schemas import decisions
 from schemas.decisions import ZERO, Conversion, Notice
-from streams.batch.sending import NOT_SENT
+from streams.batch.reading import Standing
+from streams.batch.sending import NOT_SENT, Line, line_of
 from streams.rules.notices import notice_id
 from streams.state import damage
 from streams.state.bundles import Bundle
@@ -87,6 +88,33 @@ def told(
                 if renamed := _renamed(damage.read(path, _notice, value), one, heir):
                     found[renamed.notice_id] = decisions.encode(renamed)
     return Renames(found, inherited)
+
+
+def come_apart(
+    now: Mapping[int, Sequence[Conversion]],
+    before: Iterable[Standing],
+    notices: Mapping[str, bytes],
+) -> set[str]:
+    """The notices that counted as told because their conversion had another's ID, which now exists beside it.
+
+    before: conversions as they were last sent; notices: what was told.
+    """
+    if not any(_is_inherited(line) for line in map(line_of, notices.values())):
+        return set()
+    had = {one.conversion_id for one in before}
+    back = {one.conversion_id for case in now.values() for one in case} - had
+    lines = {name: line_of(value) for name, value in notices.items()}
+    told = {_what(line) for line in lines.values() if line.conversion_id in back and not _is_inherited(line)}
+    return {name for name, line in lines.items() if _is_inherited(line) and _what(line) in told}
+
+
+def _is_inherited(line: Line) -> bool:
+    return line.url == NOT_SENT
+
+
+def _what(line: Line) -> tuple[str, str, int]:
+    """What an heir has of a notice as it was told."""
+    return line.subscription, line.status, line.version
 
 
 def _receipts(conversions: Iterable[Conversion | _Earlier]) -> set[str]:

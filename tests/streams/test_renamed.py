@@ -15,6 +15,7 @@ from schemas.facts import AnyFact
 from service.kafka import Outgoing, Record
 from streams.batch.batch import Batch
 from streams.rules.decide import decide_transaction
+from streams.state.bundles import Bundle
 from streams.state.partition import Partition
 from streams.state.store import Store
 from tests.streams import facts_of_a_shop as shop
@@ -45,6 +46,11 @@ class Worker:
         self._apply(made)
         sent = [each.value for each in made.changes.outbox if each.topic == "notices"]
         return [(each.affiliate_id, each.status) for each in map(_notice, sent)]
+
+    def known(self) -> list[Notice]:
+        """What was sent, as the state remembers it."""
+        found = map(_notice, self.state.notices(Bundle(shop.click().transaction_id)).values())
+        return [each for each in found if each.url]
 
     def restored(self, lost: "Worker", *given: AnyFact) -> None:
         """As who lost its state: it has the topic `conversions`, and all facts until then."""
@@ -114,6 +120,18 @@ def test_an_order_that_is_new_is_told_though_another_is_taken_back_in_the_same_m
     assert worker.told(release, shop.postback(4, 3 * HOUR, conversion_unique_id="B", **LEAD)) == [
         (42, "approved")
     ]
+
+
+def test_what_comes_apart_again_is_told_of_each(worker: Worker) -> None:
+    """An order's page had the unnumbered postback; then comes its own, and that one is by itself."""
+    alone = shop.postback(2, HOUR + 8 * MINUTE, **LEAD)
+    page = shop.pixel(3, HOUR, conversion_unique_id="C", **LEAD)
+    own = shop.postback(4, HOUR + 9 * MINUTE, conversion_unique_id="C", **LEAD)
+    assert worker.told(shop.click(), alone) == [(42, "approved")]
+    assert worker.told(page) == []
+    assert (42, "approved") in worker.told(own)
+    assert len({one.conversion_id for one in worker.known()}) == 2
+    assert worker.told(shop.pixel(5, HOUR + 10 * MINUTE, conversion_unique_id="C", **LEAD)) == []
 
 
 def test_a_click_that_comes_late_is_not_told_to_the_same_affiliate_twice(worker: Worker) -> None:
