@@ -240,7 +240,8 @@ def _is_reversal(notice: Notice, outcome: Outcome) -> bool:
 def _not_taken_back(outcome: Outcome) -> Iterator[str]:
     """What was told last of conversions that are not of that affiliate any more, nor a duplicate's.
 
-    Where it has another one of the transaction, that may be the same under another ID.
+    Where it has another one of the transaction, that may be the same under another ID; and what is taken back
+    may be so under the ID that it had last, under which nothing else was told.
     """
     standing = [
         (final.case.transaction_id, one) for final in outcome.cases.values() for one in final.case.conversions
@@ -255,12 +256,24 @@ def _not_taken_back(outcome: Outcome) -> Iterator[str]:
     for notice in sorted(outcome.notices.values(), key=lambda one: one.version):
         last[notice.conversion_id, notice.subscription] = notice
     reversed_by = _subscribed_to_rejections(outcome)
+    renamed = _rejected_only(outcome)
     for notice in last.values():
         is_own = (notice.conversion_id, notice.affiliate_id) in own
         has_another = (notice.transaction_id, notice.affiliate_id) in have
         if is_own or has_another or notice.status == "rejected" or notice.subscription not in reversed_by:
             continue
+        if renamed[notice.transaction_id, notice.subscription]:
+            renamed[notice.transaction_id, notice.subscription] -= 1
+            continue
         yield f"not taken back: {notice.transaction_id} {notice.affiliate_id} {notice.status}"
+
+
+def _rejected_only(outcome: Outcome) -> Counter[tuple[str, str]]:
+    """By transaction and subscription, of how many conversions only that they are rejected was told."""
+    said: dict[tuple[str, str, str], set[str]] = defaultdict(set)
+    for one in outcome.notices.values():
+        said[one.transaction_id, one.subscription, one.conversion_id].add(one.status)
+    return Counter(key[:2] for key, statuses in said.items() if statuses == {"rejected"})
 
 
 def _subscribed_to_rejections(outcome: Outcome) -> set[str]:

@@ -196,3 +196,19 @@ def test_who_had_a_conversion_may_be_told_that_it_is_rejected_and_must_be() -> N
     again = msgspec.structs.replace(former, version=3)
     silent = found._replace(notices={**found.notices, "n0": again})
     assert list(joined._not_taken_back(silent)) == [f"not taken back: {NAME} 44 approved"]
+
+
+def test_it_may_be_taken_back_under_the_id_that_it_had_last_but_one_for_one() -> None:
+    """A number joined it: then the click of another came, and the numbered one was rejected."""
+    former = msgspec.structs.replace(
+        notice(identity="n0"), conversion_id="c8", affiliate_id=44, subscription="x", version=1
+    )
+    heirs = msgspec.structs.replace(former, notice_id="n2", conversion_id="c9", status="rejected", version=3)
+    found = GOOD._replace(notices={**GOOD.notices, "n0": former, "n2": heirs})
+    assert list(joined._not_taken_back(found)) == []
+    another = msgspec.structs.replace(former, notice_id="n3", conversion_id="c7")
+    two = found._replace(notices={**found.notices, "n3": another})
+    assert list(joined._not_taken_back(two)) == [f"not taken back: {NAME} 44 approved"]
+    told = msgspec.structs.replace(heirs, notice_id="n4", status="approved", version=2)
+    own = found._replace(notices={**found.notices, "n4": told})
+    assert list(joined._not_taken_back(own)) == [f"not taken back: {NAME} 44 approved"]
