@@ -99,8 +99,10 @@ class Attempts:
         perhaps = back.perhaps + reversals.come_back(told.conversions, newest, verdict.notices, sent.notices)
         due = [*back.reversals, *verdict.notices]
         so_far = self._told_in_all(bundle, sent, renames)
-        for name in renamed.come_apart(verdict.cases, told.conversions, sent.notices):
+        for name in renamed.come_apart(verdict.cases, told.conversions, so_far):
             del so_far[name]
+            self._changes.notices.pop((bundle, name), None)
+            self._changes.dropped.append(("notices", layout.notice_key(bundle, name)))
         self._sending.told(bundle, version, due, so_far, perhaps)
         if again:
             same = {place: case for place, case in sent.cases.items() if place not in self._changes.cases}

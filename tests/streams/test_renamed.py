@@ -10,7 +10,7 @@ import pytest
 
 from schemas import facts
 from schemas.catalog import Affiliate, Catalog, PartnerPostback
-from schemas.decisions import Notice
+from schemas.decisions import Case, Conversion, Notice
 from schemas.facts import AnyFact
 from service.kafka import Outgoing, Record
 from streams.batch.batch import Batch
@@ -51,6 +51,10 @@ class Worker:
         """What was sent, as the state remembers it."""
         found = map(_notice, self.state.notices(Bundle(shop.click().transaction_id)).values())
         return [each for each in found if each.url]
+
+    def standing(self) -> tuple[Conversion, ...]:
+        """The conversions of the case that was sent last."""
+        return msgspec.json.decode(self.emitted[-1].value, type=Case).conversions
 
     def restored(self, lost: "Worker", *given: AnyFact) -> None:
         """As who lost its state: it has the topic `conversions`, and all facts until then."""
@@ -132,6 +136,22 @@ def test_what_comes_apart_again_is_told_of_each(worker: Worker) -> None:
     assert (42, "approved") in worker.told(own)
     assert len({one.conversion_id for one in worker.known()}) == 2
     assert worker.told(shop.pixel(5, HOUR + 10 * MINUTE, conversion_unique_id="C", **LEAD)) == []
+
+
+def test_also_where_another_has_taken_over_what_was_told_meanwhile(worker: Worker) -> None:
+    """The page's ID goes to an earlier page, whose conversion a number joins while the first is back."""
+    at = [
+        shop.click(),
+        shop.pixel(2, HOUR + 8 * MINUTE, **LEAD),
+        shop.postback(3, HOUR + 10 * MINUTE, **LEAD),
+    ]
+    worker.told(*at[:2])
+    worker.told(at[2])
+    worker.told(shop.iframe(4, HOUR, **LEAD))
+    worker.told(shop.pixel(5, HOUR + 8 * MINUTE + 1, conversion_unique_id="C", **LEAD))
+    standing = {one.conversion_id for one in worker.standing()}
+    assert len(standing) == 2
+    assert standing <= {one.conversion_id for one in worker.known()}
 
 
 def test_a_click_that_comes_late_is_not_told_to_the_same_affiliate_twice(worker: Worker) -> None:
